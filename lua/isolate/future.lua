@@ -1,0 +1,468 @@
+--- Futures and completers: values that come later, as Dart has them.
+--
+-- A Future is pending until it is completed with values or with an error.
+-- Whoever asks for it (await, next, all, …) has *heard* of its failure; one
+-- that failed unheard is reported when it is collected, or when the loop has
+-- run out of work.
+
+local core = require "isolate.core"
+local errors = require "isolate.errors"
+local loop = require "isolate.loop"
+
+local unpack = table.unpack
+
+---@class isolate.Future
+---@field private done boolean?     completed, with values or an error
+---@field private ok boolean?       with values
+---@field private n integer?        how many values; they are at 1, 2, …
+---@field private failure any
+---@field private heard boolean?    somebody asked for it
+---@field private listeners table?  waiters and functions
+local Future = { __name = "isolate.Future", __transfer = false }
+Future.__index = Future
+
+-- The class of a Future that failed when nobody had asked for it.
+local Unheard = { __name = "isolate.Future", __transfer = false, __index = Future }
+
+-- Those of them that live. Weak: being here must not keep them.
+local unheard = setmetatable({}, { __mode = "k" })
+
+local future = { Future = Future }
+
+local function is_future(value)
+  local class = getmetatable(value)
+  return class == Future or class == Unheard
+end
+future.is_future = is_future
+
+local function new() return setmetatable({}, Future) end
+future.new = new
+
+local function check_self(self, name)
+  if not is_future(self) then
+    error("bad argument #1 to '" .. name .. "' (Future expected, got " .. type(self) .. ")", 3)
+  end
+end
+
+local function check_number(value, i, name)
+  if value ~= nil and type(value) ~= "number" then
+    error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got "
+      .. type(value) .. ")", 3)
+  end
+end
+
+local function check_function(value, i, name, optional)
+  if not (optional and value == nil) and type(value) ~= "function" then
+    local class = getmetatable(value)
+    if not (type(class) == "table" and class.__call) then
+      error("bad argument #" .. i .. " to '" .. name .. "' (function expected, got "
+        .. (value == nil and "nil" or type(value)) .. ")", 3)
+    end
+  end
+end
+future.check_function = check_function
+future.check_number = check_number
+
+------------------------------------------------------------------------------
+-- Completing
+
+-- Lets all who wait go on: soon, or `sync`: now.
+local function settle(self, sync)
+  local listeners = self.listeners
+  self.done, self.listeners = true, nil
+  if not listeners then return end
+  for i = 1, #listeners do
+    local it = listeners[i]
+    if type(it) == "table" then
+      loop.wake(it, sync)
+    elseif sync then
+      it()
+    else
+      loop.ready(it)
+    end
+  end
+end
+
+local function complete(self, sync, ...)
+  if self.done then return end
+  self.ok, self.n = true, select("#", ...)
+  for i = 1, self.n do self[i] = (select(i, ...)) end
+  settle(self, sync)
+end
+
+local function fail(self, value, traceback, sync)
+  if self.done then return end
+  self.ok, self.failure, self.traceback = false, value, traceback
+  if not self.heard and not self.listeners then
+    unheard[self] = true
+    setmetatable(self, Unheard)
+  end
+  settle(self, sync)
+end
+
+-- Calls `fn` when the Future is done: soon, never at once.
+local function listen(self, fn)
+  self.heard = true
+  if self.done then
+    loop.ready(fn)
+  else
+    local listeners = self.listeners
+    if listeners then listeners[#listeners + 1] = fn else self.listeners = { fn } end
+  end
+end
+future.listen = listen
+
+-- Completes `self` as `other` is.
+local function follow(self, other, sync)
+  if other.ok then
+    complete(self, sync, unpack(other, 1, other.n))
+  else
+    fail(self, other.failure, other.traceback, sync)
+  end
+end
+
+--- Completes with values; a Future as the first value is awaited.
+function future.complete(self, value, ...)
+  if is_future(value) then
+    listen(value, function() follow(self, value) end)
+  else
+    complete(self, false, value, ...)
+  end
+end
+
+-- As many values as there are: none stay none.
+local function complete_all(self, ...)
+  if select("#", ...) == 0 then complete(self, false) else future.complete(self, ...) end
+end
+future.complete_all = complete_all
+future.fail = fail
+
+--- Runs `fn(...)` as a task whose results complete `self`.
+function future.run(self, fn, ...)
+  loop.start(function(value, traceback) fail(self, value, traceback) end,
+    function(...) complete_all(self, fn(...)) end, ...)
+  return self
+end
+
+------------------------------------------------------------------------------
+-- Failures that nobody heard of
+
+local function judge(self)
+  unheard[self] = nil
+  if self.heard then return end
+  self.heard = true
+  loop.unheard(self.failure, self.traceback)
+end
+
+function Unheard:__gc() judge(self) end
+
+--- What is done about one; boot.lua replaces it in spawned isolates.
+function loop.unheard(value, traceback)
+  local text = tostring(value)
+  if traceback and getmetatable(value) ~= errors.RemoteError then
+    text = text .. "\n" .. traceback
+  end
+  io.stderr:write("isolate: a Future failed and nobody asked for it: ", text, "\n")
+end
+
+function loop.out_of_work()
+  local list = {}
+  for self in pairs(unheard) do list[#list + 1] = self end
+  for _, self in ipairs(list) do judge(self) end
+end
+
+------------------------------------------------------------------------------
+-- Waiting
+
+local function too_late(seconds)
+  return errors.TimeoutError(string.format("the Future was not done after %g seconds", seconds))
+end
+
+--- Waits for `waiter` at most `timeout` seconds (nil: for ever). False if
+-- nothing is left that could end the wait; else see `waiter.timed_out`.
+function future.wait(waiter, timeout)
+  if not timeout then return loop.wait(waiter) end
+  local _ <close> = loop.after(timeout, function()
+    waiter.timed_out = true
+    loop.wake(waiter)
+  end)
+  return loop.wait(waiter)
+end
+
+--- Waits for the Future and returns its values, or raises its error. In a task
+-- only the task waits; anywhere else the loop runs until the Future is done.
+-- Any number of times.
+---@param timeout number?  seconds; then it raises a TimeoutError, and the work goes on
+---@return any ...
+function Future:await(timeout)
+  check_self(self, "await")
+  check_number(timeout, 1, "await")
+  self.heard = true
+  if not self.done then
+    local waiter = {}
+    if timeout or loop.in_task() then
+      local listeners = self.listeners
+      if listeners then listeners[#listeners + 1] = waiter else self.listeners = { waiter } end
+    else
+      waiter = self
+    end
+    local over = future.wait(waiter, timeout)
+    if not self.done then
+      if not over then error("nothing can complete this Future", 2) end
+      error(too_late(timeout), 0)
+    end
+  end
+  if self.ok then return unpack(self, 1, self.n) end
+  error(self.failure, 0)
+end
+
+--- Is it completed, with values or an error?
+---@return boolean
+function Future:is_done()
+  check_self(self, "is_done")
+  return self.done == true
+end
+
+------------------------------------------------------------------------------
+-- Chaining
+
+-- A new Future for what `handler` makes of `self`, or (without) what it is.
+local function chain(self, on_value, on_error)
+  local result = new()
+  result.source = self
+  loop.waiting = loop.waiting + 1
+  listen(self, function()
+    loop.waiting = loop.waiting - 1
+    if self.ok then
+      if not on_value then return follow(result, self) end
+      future.run(result, on_value, unpack(self, 1, self.n))
+    else
+      if not on_error then return follow(result, self) end
+      future.run(result, on_error, self.failure)
+    end
+  end)
+  return result
+end
+
+--- Dart's `then`: a Future of what `on_value(values…)` or `on_error(error)`
+-- returns; a Future returned as first value is awaited.
+---@param on_value function?
+---@param on_error function?
+---@return isolate.Future
+function Future:next(on_value, on_error)
+  check_self(self, "next")
+  check_function(on_value, 1, "next", true)
+  check_function(on_error, 2, "next", true)
+  return chain(self, on_value, on_error)
+end
+
+--- Dart's `catchError`: `next` with an error handler only.
+---@param on_error function
+---@return isolate.Future
+function Future:catch(on_error)
+  check_self(self, "catch")
+  check_function(on_error, 1, "catch")
+  return chain(self, nil, on_error)
+end
+
+--- Dart's `whenComplete`: calls `fn()` in either case, then is what this is;
+-- an error of `fn` comes instead.
+---@param fn function
+---@return isolate.Future
+function Future:finally(fn)
+  check_self(self, "finally")
+  check_function(fn, 1, "finally")
+  local function after()
+    local value = fn()
+    if is_future(value) then value:await() end
+  end
+  return chain(self,
+    function(...) after() return ... end,
+    function(value) after() error(value, 0) end)
+end
+
+--- A Future that is what this is, or fails with a TimeoutError after `seconds`.
+---@param seconds number
+---@return isolate.Future
+function Future:timeout(seconds)
+  check_self(self, "timeout")
+  if seconds == nil then error("bad argument #1 to 'timeout' (number expected, got nil)", 2) end
+  check_number(seconds, 1, "timeout")
+  local result = new()
+  result.source = self
+  local timer = loop.after(seconds, function() fail(result, too_late(seconds)) end)
+  listen(self, function()
+    timer:cancel()
+    follow(result, self)
+  end)
+  return result
+end
+
+--- Stops the work behind it where there is any, and fails it with a
+-- CancelledError, which nobody needs to hear. A completed one stays as it is.
+function Future:cancel()
+  check_self(self, "cancel")
+  if self.done then return end
+  self.heard, self.cancelled = true, true
+  local stop, source = self.on_cancel, self.source
+  self.on_cancel, self.source = nil, nil
+  fail(self, errors.CancelledError "the Future was cancelled")
+  if stop then stop() end
+  if source then source:cancel() end
+end
+
+------------------------------------------------------------------------------
+-- Making
+
+--- A Future that is completed with these values.
+---@return isolate.Future
+function Future.value(...)
+  local self = new()
+  complete_all(self, ...)
+  return self
+end
+
+--- A Future that has failed with `value`.
+---@return isolate.Future
+function Future.error(value)
+  local self = new()
+  fail(self, value)
+  return self
+end
+
+--- Is completed after `seconds` with what `fn()`, called as a task, returns.
+---@param seconds number
+---@param fn function?
+---@return isolate.Future
+function Future.delayed(seconds, fn)
+  if type(seconds) ~= "number" then
+    error("bad argument #1 to 'delayed' (number expected, got " .. type(seconds) .. ")", 2)
+  end
+  check_function(fn, 2, "delayed", true)
+  local self = new()
+  local timer = loop.after(seconds, function()
+    self.on_cancel = nil
+    if fn then future.run(self, fn) else complete(self, false) end
+  end)
+  self.on_cancel = function() timer:cancel() end
+  return self
+end
+
+local function check_list(list, name)
+  if type(list) ~= "table" then
+    error("bad argument #1 to '" .. name .. "' (table expected, got " .. type(list) .. ")", 3)
+  end
+  for i = 1, #list do
+    if not is_future(list[i]) then
+      error("bad argument #1 to '" .. name .. "' (a Future expected at [" .. i .. "], got "
+        .. type(list[i]) .. ")", 3)
+    end
+  end
+end
+
+-- Cancelling the whole cancels its parts.
+local function cancels(self, list)
+  self.on_cancel = function()
+    for i = 1, #list do list[i]:cancel() end
+  end
+  return self
+end
+
+--- Dart's `Future.wait`: one table `{n = #list, the first value of each}`; the
+-- first failure fails it.
+---@param list isolate.Future[]
+---@return isolate.Future
+function Future.all(list)
+  check_list(list, "all")
+  local result, left, values = new(), #list, { n = #list }
+  if left == 0 then complete(result, false, values) end
+  for i = 1, #list do
+    local it = list[i]
+    listen(it, function()
+      if not it.ok then return fail(result, it.failure, it.traceback) end
+      values[i] = it[1]
+      left = left - 1
+      if left == 0 then complete(result, false, values) end
+    end)
+  end
+  return cancels(result, list)
+end
+
+--- The first to finish, with its values or its error.
+---@param list isolate.Future[]
+---@return isolate.Future
+function Future.any(list)
+  check_list(list, "any")
+  local result = new()
+  for i = 1, #list do
+    local it = list[i]
+    listen(it, function() follow(result, it) end)
+  end
+  return cancels(result, list)
+end
+
+--- Runs `fn(...)` as a task now, up to its first wait.
+---@param fn function
+---@return isolate.Future
+function future.async(fn, ...)
+  check_function(fn, 1, "async")
+  return future.run(new(), fn, ...)
+end
+
+--- Waits as `await` does.
+---@param seconds number
+function future.sleep(seconds)
+  if type(seconds) ~= "number" then
+    error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
+  end
+  future.wait({}, seconds)
+end
+
+------------------------------------------------------------------------------
+-- Completers
+
+---@class isolate.Completer
+---@field future isolate.Future  what it completes
+local Completer = { __name = "isolate.Completer", __transfer = false }
+Completer.__index = Completer
+
+local function check_open(self, name)
+  if getmetatable(self) ~= Completer then
+    error("bad argument #1 to '" .. name .. "' (Completer expected, got " .. type(self) .. ")", 3)
+  end
+  if self.completed then error("this Completer is already completed", 3) end
+  self.completed = true
+  return not self.future.cancelled
+end
+
+--- Completes the Future with these values; raises if it is completed already.
+function Completer:complete(value, ...)
+  if not check_open(self, "complete") then return end
+  local it = self.future
+  if is_future(value) then
+    listen(value, function() follow(it, value, self.sync) end)
+  else
+    complete(it, self.sync, value, ...)
+  end
+end
+
+--- Fails the Future; raises if it is completed already.
+function Completer:complete_error(value)
+  if check_open(self, "complete_error") then fail(self.future, value, nil, self.sync) end
+end
+
+---@return boolean
+function Completer:is_completed()
+  return self.completed == true or self.future.done == true
+end
+
+local function completer(sync)
+  return setmetatable({ future = new(), sync = sync }, Completer)
+end
+
+--- Isolate.Completer() makes one; Isolate.Completer.sync() one whose Future's
+-- continuations run inside `complete`.
+future.Completer = setmetatable({ sync = function() return completer(true) end },
+  { __call = function() return completer(false) end })
+
+return future

@@ -1,0 +1,189 @@
+--- Handles: what one isolate knows of another, and may do with it.
+
+local core = require "isolate.core"
+local future = require "isolate.future"
+local loop = require "isolate.loop"
+local port = require "isolate.port"
+
+---@class isolate.Handle
+---@field name string?
+---@field control_port isolate.SendPort
+---@field pause_capability isolate.Capability?
+---@field terminate_capability isolate.Capability?
+local Handle = { __name = "isolate.Handle" }
+
+local handle = {
+  Handle = Handle,
+  immediate = 0,          -- priorities of kill and ping, with Dart's values
+  before_next_event = 1,
+}
+
+local methods = {}
+
+-- What people write who look for a function of the module.
+local meant = {
+  run = "Isolate.run(fn, ...)", compute = "Isolate.compute(fn, message)",
+  spawn = "Isolate.spawn(fn, message)", exit = "Isolate.exit(), which ends the isolate that calls it; to end another one, iso:kill()",
+  sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
+  current = "Isolate.current", send = "a SendPort: port.send_port:send(message)",
+}
+
+function Handle.__index(_, key)
+  local method = methods[key]
+  if method == nil and meant[key] then
+    error("a handle has no '" .. key .. "': do you mean " .. meant[key] .. "?", 2)
+  end
+  return method
+end
+
+function Handle.__eq(a, b)
+  return getmetatable(a) == getmetatable(b)
+    and a.control_port == b.control_port
+    and a.pause_capability == b.pause_capability
+    and a.terminate_capability == b.terminate_capability
+end
+
+function Handle:__tostring()
+  return "isolate.Handle: " .. tostring(self.name)
+end
+
+-- Handles that live, by what they are made of: one isolate has one object for
+-- each, so that they are equal keys of tables, too.
+local known = setmetatable({}, { __mode = "v" })
+
+local function key_of(control, pause, terminate)
+  return table.concat({ tostring(control), tostring(pause), tostring(terminate) }, " ")
+end
+
+--- The handle made of these; `pause` and `terminate` may be nil.
+function handle.make(control, pause, terminate)
+  local key = key_of(control, pause, terminate)
+  local self = known[key]
+  if not self then
+    self = setmetatable({
+      name = core.name(control), control_port = control,
+      pause_capability = pause, terminate_capability = terminate,
+    }, Handle)
+    known[key] = self
+  end
+  return self
+end
+
+function Handle.__transfer(self)
+  return handle.make, self.control_port, self.pause_capability, self.terminate_capability
+end
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Handle then
+    error("bad argument #1 to '" .. name .. "' (Handle expected, got " .. type(self) .. ")", 3)
+  end
+end
+
+local function check_port(value, i, name)
+  if core.kind(value) ~= "SendPort" then
+    error("bad argument #" .. i .. " to '" .. name .. "' (SendPort expected, got "
+      .. type(value) .. ")", 3)
+  end
+end
+
+local function check_priority(value, i, name)
+  if value ~= nil and value ~= handle.immediate and value ~= handle.before_next_event then
+    error("bad argument #" .. i .. " to '" .. name
+      .. "' (Isolate.immediate or Isolate.before_next_event expected)", 3)
+  end
+end
+
+--- A handle with the capabilities given; what it lacks one for is ignored.
+---@param control_port isolate.SendPort
+---@param capabilities {pause_capability: isolate.Capability?, terminate_capability: isolate.Capability?}?
+---@return isolate.Handle
+function handle.restricted(control_port, capabilities)
+  check_port(control_port, 1, "handle")
+  if capabilities ~= nil and type(capabilities) ~= "table" then
+    error("bad argument #2 to 'handle' (table expected, got " .. type(capabilities) .. ")", 2)
+  end
+  for key, value in pairs(capabilities or {}) do
+    if key ~= "pause_capability" and key ~= "terminate_capability" then
+      error("bad argument #2 to 'handle' (unknown option '" .. tostring(key) .. "')", 2)
+    elseif core.kind(value) ~= "Capability" then
+      error("bad argument #2 to 'handle' (" .. key .. ": Capability expected, got "
+        .. type(value) .. ")", 2)
+    end
+  end
+  capabilities = capabilities or {}
+  return handle.make(control_port, capabilities.pause_capability,
+    capabilities.terminate_capability)
+end
+
+--- Ends the isolate: `Isolate.immediate` in the middle of running code, or
+-- `Isolate.before_next_event` (default) when it comes back to its loop.
+---@param priority integer?
+function methods:kill(priority)
+  check_self(self, "kill")
+  check_priority(priority, 1, "kill")
+  core.kill(self.control_port, self.terminate_capability, priority == handle.immediate)
+end
+
+--- `response` is sent to `port` when the isolate has ended, last of all. The
+-- last response of a port counts. Of an isolate that has ended, nothing comes.
+function methods:add_on_exit_listener(listener, response)
+  check_self(self, "add_on_exit_listener")
+  check_port(listener, 1, "add_on_exit_listener")
+  core.on_exit(self.control_port, listener, response)
+end
+
+function methods:remove_on_exit_listener(listener)
+  check_self(self, "remove_on_exit_listener")
+  check_port(listener, 1, "remove_on_exit_listener")
+  core.off_exit(self.control_port, listener)
+end
+
+--- Each uncaught error is sent to `port` as {message, traceback}, two strings.
+function methods:add_error_listener(listener)
+  check_self(self, "add_error_listener")
+  check_port(listener, 1, "add_error_listener")
+  core.on_error(self.control_port, listener)
+end
+
+function methods:remove_error_listener(listener)
+  check_self(self, "remove_error_listener")
+  check_port(listener, 1, "remove_error_listener")
+  core.off_error(self.control_port, listener)
+end
+
+--- Do uncaught errors end the isolate? Needs the terminate capability.
+---@param flag boolean
+function methods:set_errors_fatal(flag)
+  check_self(self, "set_errors_fatal")
+  if type(flag) ~= "boolean" then
+    error("bad argument #1 to 'set_errors_fatal' (boolean expected, got " .. type(flag) .. ")", 2)
+  end
+  core.set_fatal(self.control_port, self.terminate_capability, flag)
+end
+
+--- Waits, as `await` does, until the isolate has ended, whatever the cause.
+---@param timeout number?  seconds
+---@return boolean? ended, string? why  true; or nil, "timeout"
+function methods:join(timeout)
+  check_self(self, "join")
+  future.check_number(timeout, 1, "join")
+  if core.ended(self.control_port) then return true end
+  local waiter = {}
+  local listener <close> = port.private(function() loop.wake(waiter) end)
+  core.on_exit(self.control_port, listener.send_port)
+  local unlisten <close> = setmetatable({}, { __close = function()
+    core.off_exit(self.control_port, listener.send_port)
+  end})
+  if core.ended(self.control_port) then return true end
+  future.wait(waiter, timeout)
+  if waiter.timed_out then return nil, "timeout" end
+  return true
+end
+
+--- The handle of the running isolate.
+function handle.current()
+  local control, pause, terminate = core.self()
+  return handle.make(control, pause, terminate)
+end
+
+return handle

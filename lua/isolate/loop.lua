@@ -1,0 +1,312 @@
+--- The event loop of an isolate, and its tasks.
+--
+-- A task is a coroutine that the loop resumes. What waits in a task suspends
+-- only that; what waits anywhere else (the main chunk, a coroutine of the
+-- user's, a C function's callback) runs the loop until it is done: so the loop
+-- may be running several times, one inside the other.
+--
+-- One turn of the loop: all that is ready; one message; the timers that are
+-- due. Ready things (the continuations of what was waited for) run before the
+-- next message or timer.
+
+local core = require "isolate.core"
+local Timers = require "isolate.timer"
+
+local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
+local traceback = debug.traceback
+local take, now, pending, check = core.take, core.now, core.pending, core.check
+local ports, tasks = core.ports, core.tasks
+
+local loop = {
+  alive = 0,      -- how many things keep this isolate alive
+  waiting = 0,    -- listeners, timers, callbacks that only a loop can serve
+  ran = false,    -- did a loop ever run?
+  timers = Timers.new(),
+}
+
+local timers = loop.timers
+local depth = 0                      -- how many runs are inside each other
+local ready, first, last = {}, 1, 0  -- a queue of tasks and functions
+local idle, nidle = {}, 0            -- coroutines whose task has ended
+local on_error = setmetatable({}, { __mode = "k" })  -- task -> what its error is told
+local failures = {}                  -- uncaught errors, for the outermost run
+
+local WAIT, IDLE = {}, {}            -- what a task's coroutine yields
+local MAX_IDLE = 64
+
+------------------------------------------------------------------------------
+-- Tasks
+
+-- The body of a task's coroutine: one task after the other.
+local function work(fn, ...)
+  fn(...)
+  return work(yield(IDLE))
+end
+
+-- A task's coroutine came back: it has ended, waits, or has failed.
+local function after(co, ok, what)
+  if ok and what == IDLE then
+    if nidle < MAX_IDLE then
+      nidle = nidle + 1
+      idle[nidle] = co
+    else
+      close(co)
+    end
+  elseif not ok or what ~= WAIT then
+    check()  -- a kill is not an error
+    local failed = on_error[co]
+    local trace
+    if ok then
+      what = "coroutine.yield in a task: a task waits with await, receive or sleep"
+    end
+    trace = traceback(co)
+    tasks[co] = nil
+    close(co)
+    check()
+    failed(what, trace)
+  end
+end
+
+--- Runs `fn(...)` as a task now, up to its first wait. If it fails,
+-- `failed(error, traceback)` is called.
+function loop.start(failed, fn, ...)
+  local co
+  if nidle > 0 then
+    co = idle[nidle]
+    idle[nidle] = nil
+    nidle = nidle - 1
+  else
+    co = create(work)
+    tasks[co] = true
+  end
+  on_error[co] = failed
+  return after(co, resume(co, fn, ...))
+end
+
+--- Is the running code a task that may be suspended?
+function loop.in_task()
+  return tasks[running()] ~= nil and isyieldable()
+end
+
+--- Puts a function at the end of what is ready; it must not raise.
+function loop.ready(fn)
+  last = last + 1
+  ready[last] = fn
+end
+
+local function run_ready()
+  while first <= last do
+    local it = ready[first]
+    ready[first] = nil
+    first = first + 1
+    if type(it) == "thread" then after(it, resume(it)) else it() end
+  end
+end
+
+------------------------------------------------------------------------------
+-- Errors that nobody caught
+
+--- An error left a handler, a timer's function or a spawned function. In a
+-- main isolate it is raised from the outermost run; boot.lua replaces this.
+function loop.uncaught(value)
+  failures[#failures + 1] = { value = value }
+end
+
+local function raise_failure()
+  if depth == 1 and failures[1] then
+    error(table.remove(failures, 1).value, 0)
+  end
+end
+
+------------------------------------------------------------------------------
+-- Turns
+
+-- What `take` returned goes to its port. True for a message, false for a
+-- slice of one, nil for nothing.
+local function dispatch(id, ok, ...)
+  if id then
+    local port = ports[id]
+    if port then port:deliver(ok, ...) end
+    return true
+  end
+  return id
+end
+
+-- Fires the timers that are due; true if there were any.
+local function fire()
+  local deadline = timers:next()
+  if not deadline then return false end
+  local time = now()
+  if time < deadline then return false end
+  local made = timers.made
+  local timer = timers:due(time, made)
+  while timer do
+    timer:fire(time)
+    run_ready()
+    timer = timers:due(time, made)
+  end
+  return true
+end
+
+-- One turn; waits at most until `limit` (nil: until something happens). False
+-- if nothing is left that could happen.
+local function turn(limit)
+  if first <= last then
+    run_ready()
+    return true
+  end
+  if loop.alive == 0 and not pending() then return false end
+  local deadline = timers:next()
+  if limit and (not deadline or limit < deadline) then deadline = limit end
+  dispatch(take(deadline))
+  if timers.n > 0 then
+    run_ready()
+    fire()
+  end
+  return true
+end
+
+local leave = setmetatable({}, { __close = function() depth = depth - 1 end })
+
+--- Runs the loop until `waiter.done`, or until nothing is left that could
+-- happen. Returns `waiter.done`.
+function loop.run(waiter)
+  loop.ran = true
+  depth = depth + 1
+  local _ <close> = leave
+  raise_failure()
+  while not waiter.done and turn() do raise_failure() end
+  raise_failure()
+  return waiter.done
+end
+
+--- The work has run out (future.lua has something to do then).
+function loop.out_of_work() end
+
+------------------------------------------------------------------------------
+-- Waiting
+
+--- Waits until `waiter.done`; `loop.wake(waiter)` sets it. False if nothing is
+-- left that could.
+function loop.wait(waiter)
+  if core.rebuilding() then
+    error("a value that is being rebuilt may not wait", 3)
+  end
+  local co = running()
+  if tasks[co] and isyieldable() then
+    waiter.task = co
+    repeat yield(WAIT) until waiter.done
+    return true
+  end
+  return loop.run(waiter)
+end
+
+--- Lets whoever waits for `waiter` go on: soon, or `sync`: at once.
+function loop.wake(waiter, sync)
+  if waiter.done then return end
+  waiter.done = true
+  local co = waiter.task
+  if not co then return end
+  if sync then
+    after(co, resume(co))
+  else
+    last = last + 1
+    ready[last] = co
+  end
+end
+
+-- A call of `fn` that is to come; keeps the isolate alive until then. May be
+-- a to-be-closed variable.
+local Call = {}
+Call.__index = Call
+
+function Call:fire()
+  loop.alive = loop.alive - 1
+  self.fn()
+end
+
+function Call:cancel()
+  if timers:remove(self) then loop.alive = loop.alive - 1 end
+end
+
+Call.__close = Call.cancel
+
+--- Calls `fn()`, which must not raise, after `seconds`.
+function loop.after(seconds, fn)
+  local call = setmetatable({ fn = fn }, Call)
+  loop.alive = loop.alive + 1
+  timers:add(call, now() + seconds)
+  return call
+end
+
+------------------------------------------------------------------------------
+-- What users call
+
+local function check_not_running(name)
+  if depth > 0 then
+    error("Isolate." .. name .. ": the loop is running already", 3)
+  end
+end
+
+--- Runs until nothing is left alive: no open port, no active timer, no wait
+-- that another isolate or the clock could end. Raises the uncaught error of a
+-- handler or a timer, and in a task: the loop is running already.
+function loop.loop()
+  check_not_running "loop"
+  loop.run {}
+  loop.out_of_work()
+end
+
+--- For a host's frame loop: waits at most `timeout` seconds (default 0),
+-- handles what was waiting when it was called, and of a large message one
+-- slice. Returns true if it did something.
+---@param timeout number?  seconds
+---@return boolean
+function loop.step(timeout)
+  check_not_running "step"
+  if timeout ~= nil and type(timeout) ~= "number" then
+    error("bad argument #1 to 'step' (number expected, got " .. type(timeout) .. ")", 2)
+  end
+  loop.ran = true
+  depth = depth + 1
+  local _ <close> = leave
+  raise_failure()
+  local did = first <= last
+  run_ready()
+  local messages = core.queued()
+  local deadline = 0
+  if not did and timeout and timeout > 0 then
+    deadline = now() + timeout
+    local next_timer = timers:next()
+    if next_timer and next_timer < deadline then deadline = next_timer end
+  end
+  local got
+  repeat
+    got = dispatch(take(deadline))
+    if got ~= nil then did = true end
+    run_ready()
+    messages = messages - 1
+    deadline = 0
+  until messages <= 0 or not got
+  did = fire() or did
+  raise_failure()
+  return did
+end
+
+--- Seconds until the next timer is due or the next slice can be built; nil for
+-- none. With `Isolate.fd()`, for a host that waits in poll.
+---@return number?
+function loop.timeout()
+  if first <= last or pending() then return 0 end
+  local deadline = timers:next()
+  if deadline then return math.max(0, deadline - now()) end
+end
+
+--- Did something wait for a loop that never ran?
+---@return boolean
+function loop.forgotten()
+  return not loop.ran and (loop.waiting > 0 or timers.n > 0)
+end
+
+return loop

@@ -1,0 +1,274 @@
+--- The local side of a new isolate: run, compute, spawn.
+
+local core = require "isolate.core"
+local errors = require "isolate.errors"
+local future = require "isolate.future"
+local handle = require "isolate.handle"
+local loop = require "isolate.loop"
+local port = require "isolate.port"
+
+local spawn = {}
+
+local MIN_STACK = 512 * 1024
+
+------------------------------------------------------------------------------
+-- Our own modules, for isolates: kept as bytecode in the process
+
+local layer = {
+  "isolate", "isolate.boot", "isolate.errors", "isolate.explain", "isolate.future",
+  "isolate.handle", "isolate.loop", "isolate.port", "isolate.spawn", "isolate.timer",
+  "isolate.user_timer",
+}
+
+local function share_layer()
+  if core.library_has(layer[#layer]) then return end
+  for _, name in ipairs(layer) do
+    local loader = package.preload[name]
+    if not loader then
+      local path = assert(package.searchpath(name, package.path))
+      loader = assert(loadfile(path))
+    end
+    core.library_add(name, string.dump(loader))
+  end
+end
+
+------------------------------------------------------------------------------
+-- Options
+
+-- Checkers return true, or what was expected.
+local check = {
+  name = function(v) return type(v) == "string" or "string" end,
+  paused = function(v) return type(v) == "boolean" or "boolean" end,
+  errors_are_fatal = function(v) return type(v) == "boolean" or "boolean" end,
+  on_exit = function(v) return core.kind(v) == "SendPort" or "SendPort" end,
+  on_error = function(v) return core.kind(v) == "SendPort" or "SendPort" end,
+  memory_limit = function(v) return type(v) == "number" and v > 0 or "positive number of bytes" end,
+  stack_size = function(v)
+    return type(v) == "number" and v >= MIN_STACK and v < 2^62
+      or "number of bytes, at least " .. MIN_STACK
+  end,
+  path = function(v) return type(v) == "string" or "string" end,
+  cpath = function(v) return type(v) == "string" or "string" end,
+  grace = function(v) return type(v) == "number" and v >= 0 or "number of seconds" end,
+  timeout = function(v) return type(v) == "number" and v >= 0 or "number of seconds" end,
+}
+
+local libraries = {
+  base = true, package = true, coroutine = true, table = true, io = true, os = true,
+  string = true, utf8 = true, math = true, debug = true,
+}
+
+function check.libs(list)
+  if type(list) ~= "table" then return "array of library names" end
+  for i, name in ipairs(list) do
+    if not libraries[name] then
+      return "name of a standard library at [" .. i .. "]", tostring(name)
+    end
+  end
+  return true
+end
+
+-- Raises for what is wrong with the options of the function called `name`.
+local function check_options(opts, i, name, without)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then
+    error("bad argument #" .. i .. " to '" .. name .. "' (table expected, got "
+      .. type(opts) .. ")", 3)
+  end
+  for key, value in pairs(opts) do
+    if not check[key] or key == without then
+      error("bad argument #" .. i .. " to '" .. name .. "' (unknown option '"
+        .. tostring(key) .. "')", 3)
+    end
+    local expected, got = check[key](value)
+    if expected ~= true then
+      error("bad argument #" .. i .. " to '" .. name .. "' (option '" .. key .. "': "
+        .. expected .. " expected, got " .. (got or
+          (type(value) == "number" and tostring(value)) or type(value)) .. ")", 3)
+    end
+  end
+  return opts
+end
+
+------------------------------------------------------------------------------
+-- What a new isolate inherits
+
+-- Relative entries of a path made absolute.
+local function absolute(path)
+  if not path then return nil end
+  local dir = core.cwd()
+  if not dir then return path end
+  return (string.gsub(path, "[^;]+", function(entry)
+    if string.find(entry, "^%./") then return dir .. string.sub(entry, 2) end
+    if not string.find(entry, "^[/\\]") and not string.find(entry, "^%a:[/\\]") then
+      return dir .. "/" .. entry
+    end
+  end))
+end
+
+local function sendable(value) return (pcall(core.sendable, value)) end
+
+-- Preloaded modules and searchers of the user's, as far as they can be sent.
+local function setup()
+  local result
+  if not package then return nil end
+  for name, loader in pairs(package.preload or {}) do
+    if type(name) == "string" and not string.find(name, "^isolate%f[%.\0]")
+      and sendable(loader) then
+      result = result or { preload = {}, searchers = {} }
+      result.preload[name] = loader
+    end
+  end
+  for _, searcher in ipairs(package.searchers or {}) do
+    if debug.getinfo(searcher, "S").what ~= "C" and sendable(searcher) then
+      result = result or { preload = {}, searchers = {} }
+      result.searchers[#result.searchers + 1] = searcher
+    end
+  end
+  return result
+end
+
+-- "app.lua:12" for a function.
+local function name_of(fn)
+  if type(fn) ~= "function" then return "callable" end
+  local info = debug.getinfo(fn, "S")
+  if info.what == "C" then return "C function" end
+  local file = string.match(info.short_src, "([^/\\]+)$") or info.short_src
+  return file .. ":" .. info.linedefined
+end
+
+local function integer(value) return value and math.tointeger(value // 1) end
+
+-- Raises what the core raised; a message of its own gets the place of the call.
+local function rethrow(value, level)
+  local ours = type(value) == "string" and string.find(value, "^cannot send ")
+  error(value, ours and level or 0)
+end
+
+-- Starts an isolate. Returns its handle; raises an IsolateSpawnError.
+local function start(kind, opts, reply, fn, ...)
+  share_layer()
+  local fatal = opts.errors_are_fatal
+  if fatal == nil then fatal = true end
+  local control, pause, terminate = core.spawn({
+    name = opts.name or name_of(fn),
+    stack_size = integer(opts.stack_size), memory_limit = integer(opts.memory_limit),
+    grace = opts.grace, libs = opts.libs, paused = opts.paused, errors_are_fatal = fatal,
+    path = opts.path or absolute(package and package.path),
+    cpath = opts.cpath or absolute(package and package.cpath),
+    on_exit = opts.on_exit, on_error = opts.on_error, reply = reply, setup = setup(),
+  }, kind, fn, ...)
+  if not control then error(errors.IsolateSpawnError(pause), 0) end
+  return handle.make(control, pause, terminate)
+end
+
+------------------------------------------------------------------------------
+-- run and compute
+
+-- The port that an answer comes to. Its isolate sends true and results, or
+-- false and what a RemoteError is made of. If it cannot: {message, traceback}
+-- of an uncaught error; and nil at its end.
+local function reply_to(result, name)
+  return port.private(function(self, ok, what, ...)
+    self:close()
+    result.on_cancel = nil
+    if result.timer then result.timer:cancel() end
+    if not ok then
+      future.fail(result, errors.RemoteError("the answer could not be received: "
+        .. errors.message(what), "", name))
+    elseif what == true then
+      future.complete_all(result, ...)
+    elseif what == false then
+      future.fail(result, errors.RemoteError(...))
+    elseif type(what) == "table" then
+      future.fail(result, errors.RemoteError(what[1], what[2], name))
+    else
+      future.fail(result, errors.RemoteError("computation ended without result", "", name))
+    end
+  end)
+end
+
+local function compute(kind, opts, fn, ...)
+  local result = future.new()
+  local reply = reply_to(result, opts.name or name_of(fn))
+  local started, iso = pcall(start, kind, opts, reply.send_port, fn, ...)
+  if not started then
+    reply:close()
+    rethrow(iso, 4)
+  end
+  function result.on_cancel()
+    reply:close()
+    if result.timer then result.timer:cancel() end
+    iso:kill(handle.immediate)
+  end
+  if opts.timeout then
+    result.timer = loop.after(opts.timeout, function()
+      local stop = result.on_cancel
+      if not stop then return end
+      result.on_cancel = nil
+      future.fail(result, errors.TimeoutError(string.format(
+        "the computation was not done after %g seconds", opts.timeout)))
+      stop()
+    end)
+  end
+  return result
+end
+
+--- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
+-- returns, and ends the isolate. Raises at the call for what cannot be sent.
+---@param fn function
+---@return isolate.Future
+function spawn.run(fn, ...)
+  future.check_function(fn, 1, "run")
+  local result = compute("call", {}, fn, ...)
+  return result
+end
+
+--- `run` with one message and options.
+---@param fn function
+---@param message any
+---@param opts table?
+---@return isolate.Future
+function spawn.compute(fn, message, opts)
+  future.check_function(fn, 1, "compute")
+  local result = compute("spawn", check_options(opts, 3, "compute"), fn, message)
+  return result
+end
+
+------------------------------------------------------------------------------
+-- spawn, exit
+
+--- Calls `fn(message)` as a task, the first event of a new isolate's loop,
+-- which then runs until nothing can wake it.
+---@param fn function
+---@param message any
+---@param opts table?
+---@return isolate.Handle
+function spawn.spawn(fn, message, opts)
+  future.check_function(fn, 1, "spawn")
+  opts = check_options(opts, 3, "spawn", "timeout")
+  local ok, iso = pcall(start, "spawn", opts, nil, fn, message)
+  if not ok then rethrow(iso, 3) end
+  return iso
+end
+
+--- Ends this isolate now; `message` is its last. Nothing catches that, but
+-- `__close` handlers get the grace. Raises, and the isolate goes on, if the
+-- message cannot be sent; raises in a main isolate.
+---@param send_port isolate.SendPort?
+---@param message any
+function spawn.exit(send_port, message)
+  local _, _, _, _, is_main = core.self()
+  if is_main then error("Isolate.exit: this is a main isolate; it ends with its program", 2) end
+  if send_port ~= nil then
+    if core.kind(send_port) ~= "SendPort" then
+      error("bad argument #1 to 'exit' (SendPort expected, got " .. type(send_port) .. ")", 2)
+    end
+    local ok, why = pcall(core.last, send_port, "message", message)
+    core.check()
+    if not ok then rethrow(why, 3) end
+  end
+  core.exit()
+end
+
+return spawn

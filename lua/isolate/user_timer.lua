@@ -1,0 +1,65 @@
+--- Isolate.Timer: a function called later, once or again and again.
+
+local core = require "isolate.core"
+local future = require "isolate.future"
+local loop = require "isolate.loop"
+
+local timers = loop.timers
+
+---@class isolate.Timer
+---@field tick integer  how often it was due
+local Timer = { __name = "isolate.Timer", __transfer = false }
+Timer.__index = Timer
+
+local function uncaught(value, traceback) loop.uncaught(value, traceback) end
+
+-- Missed ticks of a periodic timer are counted, not made up for, as in Dart.
+function Timer:fire(time)
+  local period = self.period
+  if period then
+    local late = time - self.deadline
+    local missed = period > 0 and late // period or 0
+    self.tick = self.tick + 1 + math.tointeger(missed)
+    timers:add(self, self.deadline + (missed + 1) * period)
+  else
+    self.tick = 1
+    self.active = false
+    loop.alive = loop.alive - 1
+  end
+  loop.start(uncaught, self.fn, self)
+end
+
+--- Takes it back; twice is fine.
+function Timer:cancel()
+  if not self.active then return end
+  self.active = false
+  loop.alive = loop.alive - 1
+  timers:remove(self)
+end
+
+---@return boolean
+function Timer:is_active() return self.active end
+
+local function make(seconds, fn, periodic, name)
+  if type(seconds) ~= "number" then
+    error("bad argument #1 to '" .. name .. "' (number expected, got " .. type(seconds) .. ")", 3)
+  end
+  if seconds ~= seconds then
+    error("bad argument #1 to '" .. name .. "' (number expected, got nan)", 3)
+  end
+  future.check_function(fn, 2, name)
+  seconds = math.max(0, seconds)
+  local self = setmetatable({ fn = fn, active = true, tick = 0 }, Timer)
+  if periodic then self.period = seconds end
+  loop.alive = loop.alive + 1
+  timers:add(self, core.now() + seconds)
+  return self
+end
+
+--- Isolate.Timer(seconds, fn) calls `fn(timer)` once, Isolate.Timer.periodic
+-- again and again; as tasks. An active timer keeps its isolate alive.
+return setmetatable({
+  periodic = function(seconds, fn) return make(seconds, fn, true, "periodic") end,
+}, {
+  __call = function(_, seconds, fn) return make(seconds, fn, false, "Timer") end,
+})

@@ -1,0 +1,533 @@
+/*
+** core.c
+** The module isolate.core: what the Lua layer sees of C.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "core.h"
+#include "decode.h"
+#include "encode.h"
+#include "interrupt.h"
+#include "isolate.h"
+#include "library.h"
+#include "platform.h"
+#include "port.h"
+#include "receive.h"
+#include "registry.h"
+#include "state.h"
+#include "libraries.h"
+
+
+const char STATE_KEY = 0;
+const char PORTS_KEY = 0;
+const char TASKS_KEY = 0;
+
+/* Registry, of a spawned isolate: its control block. */
+static const char ISOLATE_KEY = 0;
+
+/* Registry: a function to call before a main isolate ends. */
+static const char CLOSING_KEY = 0;
+
+
+/* {======================================================
+** Ports and capabilities
+** ======================================================= */
+
+/* port() -> SendPort of a new port of this isolate, its id */
+static int core_port (lua_State *L) {
+  State *S = state_of(L);
+  uint64_t id = unique_id();
+  sendport_push(L, S, &S->isolate->box, id);
+  lua_pushinteger(L, (lua_Integer)id);
+  return 2;
+}
+
+
+/* capability() */
+static int core_capability (lua_State *L) {
+  capability_push(L, state_of(L), unique_id());
+  return 1;
+}
+
+
+/* kind(value) -> "SendPort", "Capability", or nil */
+static int core_kind (lua_State *L) {
+  State *S = state_of(L);
+  if (sendport_test(L, S, 1)) lua_pushliteral(L, "SendPort");
+  else if (capability_test(L, S, 1)) lua_pushliteral(L, "Capability");
+  else lua_pushnil(L);
+  return 1;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Isolates: a control port stands for its isolate
+** ======================================================= */
+
+/* The isolate of the control port at 'arg'; NULL if it is another port. */
+static Isolate *control_isolate (lua_State *L, int arg) {
+  SendPort *p = sendport_check(L, state_of(L), arg);
+  Isolate *iso = (Isolate *)(void *)p->box;
+  return (iso != NULL && iso->id == p->id) ? iso : NULL;
+}
+
+
+static int has_capability (lua_State *L, int arg, uint64_t id) {
+  Capability *c = capability_test(L, state_of(L), arg);
+  return c != NULL && c->id == id;
+}
+
+
+/* self() -> control port, pause and terminate capability, name, is main */
+static int core_self (lua_State *L) {
+  State *S = state_of(L);
+  Isolate *iso = S->isolate;
+  sendport_push(L, S, &iso->box, iso->id);
+  capability_push(L, S, iso->pause_capability);
+  capability_push(L, S, iso->terminate_capability);
+  lua_pushstring(L, iso->name);
+  lua_pushboolean(L, iso->root == iso->id);
+  return 5;
+}
+
+
+/* name(control) -> string, or nil for a port that is no control port */
+static int core_name (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  if (iso != NULL) lua_pushstring(L, iso->name);
+  else lua_pushnil(L);
+  return 1;
+}
+
+
+/* ended(control) -> boolean */
+static int core_ended (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  lua_pushboolean(L, iso == NULL || isolate_ended(iso));
+  return 1;
+}
+
+
+/* kill(control, terminate, immediate): ignored without the capability */
+static int core_kill (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  if (iso == NULL || !has_capability(L, 2, iso->terminate_capability)) return 0;
+  if (lua_toboolean(L, 3)) isolate_kill(iso);
+  else if (iso->root != iso->id) {
+    Message *m = message_new(0);
+    if (m == NULL) return luaL_error(L, "not enough memory");
+    m->op = CONTROL_KILL;
+    mailbox_post_control(&iso->box, m);
+  }
+  return 0;
+}
+
+
+/* on_exit(control, port, response): listen to its end */
+static int core_on_exit (lua_State *L) {
+  State *S = state_of(L);
+  Isolate *iso = control_isolate(L, 1);
+  SendPort *p = sendport_check(L, S, 2);
+  Message *m;
+  lua_settop(L, 3);
+  m = encode(L, S, 3, ROOT_RESPONSE, p->id);
+  if (iso == NULL) message_free(m);
+  else if (!isolate_listen_exit(iso, p->box, p->id, m))
+    return luaL_error(L, "not enough memory");
+  return 0;
+}
+
+
+/* off_exit(control, port) */
+static int core_off_exit (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  SendPort *p = sendport_check(L, state_of(L), 2);
+  if (iso != NULL) isolate_unlisten_exit(iso, p->id);
+  return 0;
+}
+
+
+/* on_error(control, port): listen to its uncaught errors */
+static int core_on_error (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  SendPort *p = sendport_check(L, state_of(L), 2);
+  if (iso != NULL && !isolate_listen_error(iso, p->box, p->id))
+    return luaL_error(L, "not enough memory");
+  return 0;
+}
+
+
+/* off_error(control, port) */
+static int core_off_error (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  SendPort *p = sendport_check(L, state_of(L), 2);
+  if (iso != NULL) isolate_unlisten_error(iso, p->id);
+  return 0;
+}
+
+
+/* set_fatal(control, terminate, flag) */
+static int core_set_fatal (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  if (iso != NULL && has_capability(L, 2, iso->terminate_capability))
+    atomic_set(&iso->fatal, lua_toboolean(L, 3));
+  return 0;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** This isolate's own end
+** ======================================================= */
+
+/* fatal() -> do uncaught errors end this isolate? */
+static int core_fatal (lua_State *L) {
+  lua_pushboolean(L, atomic_get(&state_of(L)->isolate->fatal));
+  return 1;
+}
+
+
+/* report(message, traceback): to the error listeners, or stderr */
+static int core_report (lua_State *L) {
+  size_t len, tracelen;
+  const char *message = luaL_checklstring(L, 1, &len);
+  const char *traceback = luaL_optlstring(L, 2, "", &tracelen);
+  isolate_report(state_of(L)->isolate, message, len, traceback, tracelen);
+  return 0;
+}
+
+
+/* last(port, roots, …): these values are sent there when this isolate has
+** ended; 'roots' is "result" or "message" */
+static int core_last (lua_State *L) {
+  State *S = state_of(L);
+  SendPort *p = sendport_check(L, S, 1);
+  Roots roots = strcmp(luaL_checkstring(L, 2), "result") == 0 ? ROOT_RESULT
+                                                              : ROOT_EXIT;
+  Message *m = encode(L, S, 3, roots, p->id);
+  Isolate *iso = S->isolate;
+  message_free(iso->last);
+  shared_release(iso->last_box);
+  iso->last = m;
+  iso->last_box = (Mailbox *)shared_retain(p->box);
+  return 0;
+}
+
+
+/* exit(error?): ends this isolate; nothing in Lua catches that */
+static int core_exit (lua_State *L) {
+  return interrupt_self(L, state_of(L)->isolate,
+                        lua_toboolean(L, 1) ? STOP_ERROR : STOP_EXIT);
+}
+
+
+/* check(): raises if this isolate is to stop */
+static int core_check (lua_State *L) {
+  interrupt_check(L, state_of(L)->isolate);
+  return 0;
+}
+
+
+/* boot() -> reply port or nil, function, arguments… */
+static int core_boot (lua_State *L) {
+  State *S = state_of(L);
+  Message *m = S->isolate->boot;
+  S->isolate->boot = NULL;
+  return m ? receive_values(L, S, m) : 0;
+}
+
+
+/* setup() -> what the spawner's searchers and preloaded modules are, or nil */
+static int core_setup (lua_State *L) {
+  State *S = state_of(L);
+  Message *m = S->isolate->setup;
+  S->isolate->setup = NULL;
+  return m ? receive_values(L, S, m) : 0;
+}
+
+
+/* restrict(): takes away the libraries that this isolate was not given.
+** Returns true if there are any. */
+static int core_restrict (lua_State *L) {
+  Isolate *iso = state_of(L)->isolate;
+  if (lua_toboolean(L, 1)) libraries_restrict(L, iso);
+  lua_pushboolean(L, iso->libs != ~0);
+  return 1;
+}
+
+
+/* on_close(fn): 'fn' is called before a main isolate ends */
+static int core_on_close (lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &CLOSING_KEY);
+  return 0;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The rest
+** ======================================================= */
+
+/* now() -> seconds, monotonic */
+static int core_now (lua_State *L) {
+  lua_pushnumber(L, clock_now());
+  return 1;
+}
+
+
+/* rebuilding() -> is a __transfer's result being rebuilt? */
+static int core_rebuilding (lua_State *L) {
+  lua_pushboolean(L, state_of(L)->rebuilding > 0);
+  return 1;
+}
+
+
+/* fd() -> a descriptor that is readable while messages wait, or nil */
+static int core_fd (lua_State *L) {
+  int fd = mailbox_doorbell(&state_of(L)->isolate->box);
+  if (fd < 0) luaL_pushfail(L);
+  else lua_pushinteger(L, fd);
+  return 1;
+}
+
+
+/* processors() -> how many this process may use */
+static int core_processors (lua_State *L) {
+  lua_pushinteger(L, processors());
+  return 1;
+}
+
+
+/* sendable(value): raises if it cannot be sent */
+static int core_sendable (lua_State *L) {
+  lua_settop(L, 1);
+  message_free(encode(L, state_of(L), 1, ROOT_MESSAGE, 0));
+  return 0;
+}
+
+
+/* cwd() -> the working directory, or nil */
+static int core_cwd (lua_State *L) {
+  char *dir = working_directory();
+  lua_pushstring(L, dir);
+  free(dir);
+  return 1;
+}
+
+
+/* queued() -> how many messages wait */
+static int core_queued (lua_State *L) {
+  lua_pushinteger(L, atomic_get(&state_of(L)->isolate->box.queued));
+  return 1;
+}
+
+
+/* explain(value) -> list of notes */
+static int core_explain (lua_State *L) {
+  lua_settop(L, 1);
+  encode_explain(L, state_of(L));
+  return 1;
+}
+
+
+/* list() -> array of {name=, id=, state=, queued=, memory=, cpu=} */
+static int core_list (lua_State *L) {
+  static const char *const states[] = {"running", "idle", "paused"};
+  Isolate *iso;
+  uint64_t id = 0;
+  int n = 0;
+  lua_newtable(L);
+  while ((iso = registry_next(id, 0)) != NULL) {
+    double cpu = 0;
+    id = iso->id;
+    mutex_lock(&iso->lock);
+    if (iso->alive) cpu = thread_cpu(iso->thread);
+    mutex_unlock(&iso->lock);
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, iso->name);
+    lua_setfield(L, -2, "name");
+    lua_pushinteger(L, (lua_Integer)iso->id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, states[atomic_get(&iso->state)]);
+    lua_setfield(L, -2, "state");
+    lua_pushinteger(L, atomic_get(&iso->box.queued));
+    lua_setfield(L, -2, "queued");
+    lua_pushinteger(L, (lua_Integer)heap_used(&iso->heap));
+    lua_setfield(L, -2, "memory");
+    lua_pushnumber(L, cpu);
+    lua_setfield(L, -2, "cpu");
+    lua_rawseti(L, -2, ++n);
+    shared_release(iso);
+  }
+  return 1;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The State
+** ======================================================= */
+
+static int state_gc (lua_State *L) {
+  State *S = (State *)lua_touserdata(L, 1);
+  Isolate *iso = S->isolate;
+  if (iso == NULL) return 0;
+  if (iso->root == iso->id) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CLOSING_KEY) == LUA_TFUNCTION)
+      lua_pcall(L, 0, 0, 0);
+    isolate_end_main(iso);
+  }
+  S->isolate = NULL;
+  queue_free(&S->inbox);
+  queue_free(&S->control);
+  names_free(&S->names);
+  shared_release(iso);
+  return 0;
+}
+
+
+State *state_find (lua_State *L) {
+  State *S;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &STATE_KEY);
+  S = (State *)lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return S;
+}
+
+
+/* The control block of a state that opens the module: a spawned isolate has
+** one, any other state becomes a main isolate. */
+static Isolate *state_isolate (lua_State *L) {
+  Isolate *iso;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ISOLATE_KEY);
+  iso = (Isolate *)lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (iso != NULL) return (Isolate *)shared_retain(iso);
+  iso = isolate_new("main", 0);
+  if (iso == NULL) luaL_error(L, "not enough memory");
+  return iso;
+}
+
+
+/* Keeps the value at the top in the registry; pops it. */
+static void anchor (lua_State *L, const void *key) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+
+/* Pushes the State, a new one. */
+static State *state_new (lua_State *L) {
+  State *S = (State *)lua_newuserdatauv(L, sizeof(*S), 0);
+  memset(S, 0, sizeof(*S));
+  queue_init(&S->inbox);
+  queue_init(&S->control);
+  names_init(&S->names);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, state_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  S->isolate = state_isolate(L);
+  lua_pushvalue(L, -1);
+  anchor(L, &STATE_KEY);
+  S->encoder = encoder_new(L);
+  anchor(L, &S->encoder);
+  S->decoder = decoder_new(L);
+  anchor(L, &S->decoder);
+  lua_pushglobaltable(L);
+  S->globals = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  anchor(L, &PORTS_KEY);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  anchor(L, &TASKS_KEY);
+  port_open(L, S);
+  if (S->isolate->paused) receive_pause(L, S, S->isolate->pause_capability);
+  return S;
+}
+
+/* }====================================================== */
+
+
+int luaopen_isolate_core (lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"boot", core_boot},
+    {"capability", core_capability},
+    {"check", core_check},
+    {"cwd", core_cwd},
+    {"ended", core_ended},
+    {"exit", core_exit},
+    {"explain", core_explain},
+    {"fatal", core_fatal},
+    {"fd", core_fd},
+    {"hold", receive_hold},
+    {"kill", core_kill},
+    {"kind", core_kind},
+    {"last", core_last},
+    {"library_add", library_add},
+    {"library_has", library_has},
+    {"list", core_list},
+    {"name", core_name},
+    {"now", core_now},
+    {"off_error", core_off_error},
+    {"off_exit", core_off_exit},
+    {"on_close", core_on_close},
+    {"on_error", core_on_error},
+    {"on_exit", core_on_exit},
+    {"pending", receive_pending},
+    {"port", core_port},
+    {"processors", core_processors},
+    {"queued", core_queued},
+    {"rebuilding", core_rebuilding},
+    {"report", core_report},
+    {"restrict", core_restrict},
+    {"self", core_self},
+    {"sendable", core_sendable},
+    {"set_fatal", core_set_fatal},
+    {"setup", core_setup},
+    {"spawn", core_spawn},
+    {"take", receive_take},
+    {NULL, NULL}
+  };
+  luaL_checkversion(L);
+  if (state_find(L) != NULL)  /* loaded again: the same state of affairs */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &STATE_KEY);
+  else {
+    static const char here = 0;
+    library_pin(&here);
+    state_new(L);
+  }
+  luaL_newlibtable(L, functions);
+  lua_insert(L, -2);
+  luaL_setfuncs(L, functions, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
+  lua_setfield(L, -2, "ports");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY);
+  lua_setfield(L, -2, "tasks");
+  return 1;
+}
+
+
+void core_preload (lua_State *L, Isolate *iso) {
+  lua_pushlightuserdata(L, iso);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &ISOLATE_KEY);
+  library_preload(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_isolate_core);
+  lua_setfield(L, -2, "isolate.core");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,1052 @@
+/*
+** encode.c
+** A value becomes a message.
+**
+** No recursion: what is being written is a list of frames, and their Lua
+** values are the topmost slots of the stack. A value is either written at
+** once, or it opens a frame; then the frame on top is stepped until it ends.
+** Mirrored by decode.c.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "encode.h"
+#include "function.h"
+#include "platform.h"
+#include "port.h"
+
+
+/* A string of this length or more is written once and then referred to. */
+#define LONG_STRING	256
+
+
+/* {======================================================
+** Bytes
+** ======================================================= */
+
+static unsigned char *room (Encoder *E, size_t n) {
+  if (!writer_reserve(&E->w, n)) luaL_error(E->L, "not enough memory");
+  return E->w.data + E->w.used;
+}
+
+
+static void put_bytes (Encoder *E, const void *p, size_t n) {
+  memcpy(room(E, n), p, n);
+  E->w.used += n;
+}
+
+
+static void put_byte (Encoder *E, int b) {
+  *room(E, 1) = (unsigned char)b;
+  E->w.used++;
+}
+
+
+static void put_u32 (Encoder *E, uint32_t x) { put_bytes(E, &x, sizeof(x)); }
+static void put_u64 (Encoder *E, uint64_t x) { put_bytes(E, &x, sizeof(x)); }
+
+
+/* A tag and what follows, in one go. */
+static void put_tagged (Encoder *E, int tag, const void *p, size_t n) {
+  unsigned char *to = room(E, n + 1);
+  *to = (unsigned char)tag;
+  memcpy(to + 1, p, n);
+  E->w.used += n + 1;
+}
+
+
+/* Where the next byte goes, as the reader counts. */
+static size_t here (const Encoder *E) { return E->w.used - WRITER_START; }
+
+
+static void patch (Encoder *E, size_t at, const void *p, size_t n) {
+  memcpy(E->w.data + WRITER_START + at, p, n);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** What was met before
+** ======================================================= */
+
+static size_t seen_slot (const Seen *s, const void *key) {
+  uint64_t h = (uint64_t)(uintptr_t)key;
+  return (size_t)((h * 0x9E3779B97F4A7C15u) >> 32) & (s->size - 1);
+}
+
+
+static SeenEntry *seen_find (Seen *s, const void *key) {
+  size_t i = seen_slot(s, key);
+  while (s->entries[i].message == s->message) {
+    if (s->entries[i].key == key) return &s->entries[i];
+    i = (i + 1) & (s->size - 1);
+  }
+  return &s->entries[i];
+}
+
+
+static void seen_grow (Encoder *E) {
+  Seen *s = &E->seen, old = *s;
+  size_t i;
+  s->size = old.size ? old.size * 2 : 64;
+  s->entries = (SeenEntry *)calloc(s->size, sizeof(SeenEntry));
+  if (s->entries == NULL) {
+    *s = old;
+    luaL_error(E->L, "not enough memory");
+  }
+  for (i = 0; i < old.size; i++)
+    if (old.entries[i].message == old.message)
+      *seen_find(s, old.entries[i].key) = old.entries[i];
+  free(old.entries);
+}
+
+
+/* The entry of 'key'; a new one gets the offset given. True if it is new. */
+static int seen_new (Encoder *E, const void *key, size_t offset, int upvalue,
+                     SeenEntry **entry) {
+  Seen *s = &E->seen;
+  if (s->used * 2 >= s->size) seen_grow(E);
+  *entry = seen_find(s, key);
+  if ((*entry)->message == s->message) return 0;
+  (*entry)->key = key;
+  (*entry)->offset = offset;
+  (*entry)->upvalue = upvalue;
+  (*entry)->message = s->message;
+  s->used++;
+  return 1;
+}
+
+
+/* Marks the value at 'offset' as one that is mentioned again. */
+static void keep (Encoder *E, size_t offset) {
+  E->w.data[WRITER_START + offset] |= TAG_KEPT;
+}
+
+
+/* If the value with this address was written before, writes a reference. */
+static int put_again (Encoder *E, const void *address) {
+  SeenEntry *e;
+  uint64_t offset;
+  if (seen_new(E, address, here(E), 0, &e)) return 0;
+  offset = e->offset;
+  keep(E, e->offset);
+  put_tagged(E, T_REF, &offset, sizeof(offset));
+  return 1;
+}
+
+
+/* Large sets are let go of, small ones are kept for the next message. */
+static void seen_reset (Seen *s) {
+  if (s->size > 65536) {
+    free(s->entries);
+    s->entries = NULL;
+    s->size = 0;
+  }
+  s->used = 0;
+  if (++s->message == 0) {  /* the count came round: now old ones look new */
+    if (s->size > 0) memset(s->entries, 0, s->size * sizeof(SeenEntry));
+    s->message = 1;
+  }
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Notes, for explain: {depth=, step=, kind=, bytes=, name=, refused=}
+** ======================================================= */
+
+/* Adds a note on the value at the top, unless it is a plain one. */
+static void note_value (Encoder *E) {
+  lua_State *L = E->L;
+  int slots = E->depth > 0 ? frame_slots(&E->frames[E->depth - 1]) : 0;
+  if (!(lua_type(L, -1) >= LUA_TTABLE ||
+        (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) >= LONG_STRING)))
+    return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_insert(L, -(slots + 1));  /* the frame's slots on top, for its step */
+  if (slots > 0) frame_pushstep(L, &E->frames[E->depth - 1]);
+  else encode_pushroot(E);
+  lua_insert(L, -(slots + 2));
+  lua_rotate(L, -(slots + 1), -1);  /* step, slots, value */
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, E->depth);
+  lua_setfield(L, -2, "depth");
+  lua_pushstring(L, luaL_typename(L, -2));
+  lua_setfield(L, -2, "kind");
+  lua_rotate(L, -(slots + 3), -1);  /* slots, value, note, step */
+  lua_setfield(L, -2, "step");
+  lua_rawseti(L, E->slots + SLOT_NOTES, ++E->notes);
+}
+
+
+/* Sets a field of note 'i' to the value at the top; pops it. */
+static void note_set (Encoder *E, lua_Integer i, const char *field) {
+  if (lua_rawgeti(E->L, E->slots + SLOT_NOTES, i) == LUA_TTABLE) {
+    lua_insert(E->L, -2);
+    lua_setfield(E->L, -2, field);
+    lua_pop(E->L, 1);
+  }
+  else lua_pop(E->L, 2);
+}
+
+
+static void note_bytes (Encoder *E, lua_Integer i, size_t start) {
+  lua_pushinteger(E->L, (lua_Integer)(here(E) - start));
+  note_set(E, i, "bytes");
+}
+
+
+/* The value goes by the module's name and the field at the top. */
+static void note_name (Encoder *E, enum Named kind) {
+  lua_State *L = E->L;
+  if (kind == NAMED_MODULE) lua_pushvalue(L, -2);
+  else lua_pushfstring(L, "%s.%s", lua_tostring(L, -2), lua_tostring(L, -1));
+  note_set(E, E->notes, "name");
+}
+
+
+/* Was the value at the top refused in an earlier try? Then nil is written in
+** its place, and the note says why. */
+static int note_refused (Encoder *E) {
+  lua_State *L = E->L;
+  if (!lua_istable(L, E->slots + SLOT_REFUSED)) return 0;
+  if (lua_rawgetp(L, E->slots + SLOT_REFUSED, lua_topointer(L, -1)) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  note_set(E, E->notes, "refused");
+  put_byte(E, T_NIL);
+  return 1;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Frames
+** ======================================================= */
+
+/* Opens a frame for the value whose slots are topmost. */
+static Frame *open_frame (Encoder *E, FrameKind kind) {
+  Frame *f;
+  if (E->depth == E->size) {
+    int size = E->size ? E->size * 2 : 32;
+    Frame *frames = (Frame *)realloc(E->frames, (size_t)size * sizeof(Frame));
+    if (frames == NULL) luaL_error(E->L, "not enough memory");
+    E->frames = frames;
+    E->size = size;
+  }
+  spine_push(E->L, &E->spine);
+  f = &E->frames[E->depth++];
+  memset(f, 0, sizeof(*f));
+  f->kind = kind;
+  f->start = here(E);
+  f->note = E->notes;
+  return f;
+}
+
+
+/* Ends the frame on top, whose slots are gone. */
+static void close_frame (Encoder *E) {
+  const Frame *f = &E->frames[--E->depth];
+  if (E->explaining) note_bytes(E, f->note, f->start);
+  spine_pop(E->L, &E->spine);
+}
+
+
+/* The table in a fixed slot, made at first need. */
+static int slot_table (Encoder *E, int slot) {
+  int idx = E->slots + slot;
+  if (lua_isnil(E->L, idx)) {
+    lua_newtable(E->L);
+    lua_replace(E->L, idx);
+  }
+  return idx;
+}
+
+
+/* Keeps the value at the top alive until the message is written: its address
+** must not come again. */
+static void anchor (Encoder *E) {
+  int idx = slot_table(E, SLOT_ANCHORS);
+  lua_pushvalue(E->L, -1);
+  lua_rawseti(E->L, idx, (lua_Integer)lua_rawlen(E->L, idx) + 1);
+}
+
+
+/* Calls the user's code, which may send messages itself. */
+static void call_user (Encoder *E, int nargs, int nresults) {
+  int status;
+  E->called = 1;
+  E->busy = 1;
+  status = lua_pcall(E->L, nargs, nresults, 0);
+  E->busy = 0;
+  if (status != LUA_OK) lua_error(E->L);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** By name
+** ======================================================= */
+
+/* Before the first function or metatable of a message: is the by-name index
+** still what package.loaded says? If not, tables already written may have
+** been modules: then the message is started again, and this is true. */
+static int stale (Encoder *E) {
+  if (E->fresh) return 0;
+  E->fresh = 1;
+  if (!names_refresh(E->L, &E->S->names, 0) || E->called) return 0;
+  E->again = 1;
+  E->depth = 0;
+  return 1;
+}
+
+
+/* Writes the number of the module named at the top among those of this
+** message; pops the name. */
+static void put_module (Encoder *E, int tag) {
+  lua_State *L = E->L;
+  int modules = slot_table(E, SLOT_MODULES);
+  uint32_t i;
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, modules) == LUA_TNIL) {
+    i = (uint32_t)E->modules++;
+    lua_pushvalue(L, -2);
+    lua_pushinteger(L, (lua_Integer)i);
+    lua_rawset(L, modules);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, modules, (lua_Integer)i);
+  }
+  else i = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  put_tagged(E, tag, &i, sizeof(i));
+}
+
+
+static void put_string (Encoder *E, int idx);
+
+
+/* Looks for the value at the top in the loaded modules, and writes its name
+** if it has one; false if not, with nothing written. A table that is just a
+** field of a module goes by name only 'asclass', found as a metatable. */
+static int put_name (Encoder *E, int asclass) {
+  lua_State *L = E->L;
+  enum Named kind = names_find(L, &E->S->names, -1);
+  if (kind == NAMED_NOTHING) return 0;
+  if (kind == NAMED_TABLE && !asclass) {
+    lua_pop(L, 2);
+    return 0;
+  }
+  if (!names_findable(L, -2)) {  /* set by hand: a copy will do, if it can */
+    if (lua_iscfunction(L, -3)) {
+      lua_pushfstring(L, "`require` cannot find '%s'", lua_tostring(L, -2));
+      lua_replace(L, -3);
+      lua_pop(L, 1);
+      return refuse(E, NULL);
+    }
+    lua_pop(L, 2);
+    return 0;
+  }
+  if (E->explaining) note_name(E, kind);
+  if (kind == NAMED_MODULE) {
+    lua_pop(L, 1);
+    put_module(E, T_MODULE);
+  }
+  else {
+    lua_insert(L, -2);  /* value, field, module */
+    put_module(E, T_FIELD);
+    put_string(E, -1);
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Values
+** ======================================================= */
+
+static void put_number (Encoder *E, int idx) {
+  lua_State *L = E->L;
+  if (lua_isinteger(L, idx)) {
+    lua_Integer i = lua_tointeger(L, idx);
+    int64_t i8 = (int64_t)i;
+    int32_t i4 = (int32_t)i;
+    int8_t i1 = (int8_t)i;
+    if (i == i1) put_tagged(E, T_INT1, &i1, 1);
+    else if (i == i4) put_tagged(E, T_INT4, &i4, 4);
+    else put_tagged(E, T_INT8, &i8, 8);
+  }
+  else {
+    lua_Number x = lua_tonumber(L, idx);
+    put_tagged(E, T_FLOAT, &x, sizeof(x));
+  }
+}
+
+
+static void put_string (Encoder *E, int idx) {
+  size_t len;
+  const char *s = lua_tolstring(E->L, idx, &len);
+  if (len < LONG_STRING) {
+    unsigned char *to = room(E, len + 2);
+    to[0] = T_SHORT;
+    to[1] = (unsigned char)len;
+    memcpy(to + 2, s, len);
+    E->w.used += len + 2;
+  }
+  else if (!put_again(E, s)) {
+    uint64_t size = len;
+    put_tagged(E, T_STRING, &size, sizeof(size));
+    put_bytes(E, s, len);
+  }
+}
+
+
+/* The C function at the top: it is code of a library that must stay. */
+static void put_cfunction (Encoder *E) {
+  lua_State *L = E->L;
+  lua_CFunction f = lua_tocfunction(L, -1);
+  void *address;
+  if (lua_getupvalue(L, -1, 1) != NULL) {
+    lua_pop(L, 1);
+    refuse_kind(E);
+  }
+  memcpy(&address, &f, sizeof(address));
+  library_pin(address);
+  put_tagged(E, T_CFUNCTION, &f, sizeof(f));
+}
+
+
+/* The function at the top. True if it is written, false for a new frame. */
+static int put_function (Encoder *E) {
+  lua_State *L = E->L;
+  const void *address = lua_topointer(L, -1);
+  size_t len;
+  uint64_t size;
+  const char *code;
+  Frame *f;
+  if (stale(E)) return 0;
+  if (lua_iscfunction(L, -1)) {
+    if (!put_name(E, 0)) put_cfunction(E);
+    return 1;
+  }
+  if (put_again(E, address) || put_name(E, 0)) return 1;
+  f = open_frame(E, FRAME_UPVALUE);
+  if (!function_info(L, -1) && E->depth > 1 && E->fresh == 1) {
+    /* new, and inside something: maybe a module grew since it was indexed */
+    E->fresh = 2;
+    names_refresh(L, &E->S->names, 1);
+    lua_insert(L, -2);
+    if (put_name(E, 0)) {
+      lua_remove(L, -2);
+      close_frame(E);
+      return 1;
+    }
+    lua_insert(L, -2);
+  }
+  lua_rawgeti(L, -1, 0);
+  code = lua_tolstring(L, -1, &len);
+  size = len;
+  put_tagged(E, T_FUNCTION, &size, sizeof(size));
+  put_bytes(E, code, len);
+  lua_pop(L, 1);
+  f->n = 0;
+  while (lua_getupvalue(L, -2, f->n + 1) != NULL) {
+    lua_pop(L, 1);
+    f->n++;
+  }
+  put_byte(E, f->n);
+  return 0;
+}
+
+
+/* A metafield of the value at the top; pushes it if it is there. */
+static int metafield (lua_State *L, const char *name) {
+  lua_pushstring(L, name);
+  if (lua_rawget(L, -2) != LUA_TNIL) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+
+/* Calls '__transfer', which is at the top with its value under it, and opens
+** a frame for the results. */
+static void open_transfer (Encoder *E) {
+  lua_State *L = E->L;
+  int before, n, i;
+  Frame *f;
+  uint32_t count;
+  before = lua_gettop(L) - 1;
+  lua_pushvalue(L, -2);
+  call_user(E, 1, LUA_MULTRET);
+  n = lua_gettop(L) - before;
+  if (n == 0 || !lua_isfunction(L, before + 1)) {
+    lua_settop(L, before);
+    refuse(E, "its __transfer returned no function to rebuild it");
+  }
+  lua_createtable(L, n, 0);
+  lua_insert(L, before + 1);
+  for (i = n; i >= 1; i--) lua_rawseti(L, before + 1, i);
+  anchor(E);
+  f = open_frame(E, FRAME_TRANSFER);
+  f->n = n;
+  count = (uint32_t)n;
+  put_tagged(E, T_TRANSFER, &count, sizeof(count));
+}
+
+
+/* The metatable at the top says how its value, under it, is sent. True if
+** there is a frame for that, and the metatable is gone; false if the value is
+** sent as what it is. */
+static int by_metatable (Encoder *E) {
+  lua_State *L = E->L;
+  if (metafield(L, "__transfer")) {
+    if (!lua_toboolean(L, -1)) {
+      lua_pop(L, 2);
+      refuse_kind(E);
+    }
+    lua_remove(L, -2);
+    open_transfer(E);
+    return 1;
+  }
+  if (lua_istable(L, -2) && (metafield(L, "__gc") || metafield(L, "__close"))) {
+    lua_pop(L, 2);
+    refuse_kind(E);
+  }
+  return 0;
+}
+
+
+/* The table at the top. */
+static int put_table (Encoder *E, int asclass) {
+  lua_State *L = E->L;
+  const void *address = lua_topointer(L, -1);
+  uint32_t counts[2] = {0, 0};
+  int tag = T_TABLE;
+  Frame *f;
+  if (address == E->S->globals) {
+    put_byte(E, T_GLOBALS);
+    return 1;
+  }
+  if (put_again(E, address) || put_name(E, asclass)) return 1;
+  if (lua_getmetatable(L, -1)) {
+    if (stale(E) || by_metatable(E)) return 0;
+    lua_pop(L, 1);
+    tag = T_OBJECT;
+  }
+  f = open_frame(E, FRAME_TABLE);
+  f->length = lua_rawlen(L, -1);
+  put_tagged(E, tag, counts, sizeof(counts));
+  f->patch = here(E) - sizeof(counts);
+  lua_pushnil(L);  /* the first key comes after it */
+  return 0;
+}
+
+
+/* The userdata at the top: ours, or one whose class knows how. */
+static int put_userdata (Encoder *E) {
+  lua_State *L = E->L;
+  const void *class;
+  if (!lua_getmetatable(L, -1)) return refuse_kind(E);
+  class = lua_topointer(L, -1);
+  if (class == E->S->sendport_class) {
+    SendPort *port = (SendPort *)lua_touserdata(L, -2);
+    int ref = writer_ref(&E->w, port->box);
+    uint32_t index = (uint32_t)ref;
+    if (ref < 0) luaL_error(L, "not enough memory");
+    put_tagged(E, T_SENDPORT, &index, sizeof(index));
+    put_u64(E, port->id);
+  }
+  else if (class == E->S->capability_class) {
+    Capability *c = (Capability *)lua_touserdata(L, -2);
+    put_tagged(E, T_CAPABILITY, &c->id, sizeof(c->id));
+  }
+  else {
+    if (stale(E)) return 0;
+    if (metafield(L, "__transfer")) {
+      lua_pop(L, 2);
+      if (put_again(E, lua_topointer(L, -1))) return 1;
+      lua_getmetatable(L, -1);
+      if (by_metatable(E)) return 0;
+    }
+    lua_pop(L, 1);
+    return refuse_kind(E);
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+
+/* Writes the value at the top and pops it: true. Or opens a frame for it and
+** leaves it to that, or starts the message again: false, and then the caller
+** returns at once. */
+static int put_value (Encoder *E, int asclass) {
+  lua_State *L = E->L;
+  size_t start = here(E);
+  int done = 1;
+  if (E->explaining) {
+    note_value(E);
+    if (note_refused(E)) {
+      lua_pop(L, 1);
+      return 1;
+    }
+  }
+  switch (lua_type(L, -1)) {
+    case LUA_TNIL: put_byte(E, T_NIL); break;
+    case LUA_TBOOLEAN: put_byte(E, lua_toboolean(L, -1) ? T_TRUE : T_FALSE); break;
+    case LUA_TNUMBER: put_number(E, -1); break;
+    case LUA_TSTRING: put_string(E, -1); break;
+    case LUA_TTABLE: done = put_table(E, asclass); break;
+    case LUA_TFUNCTION: done = put_function(E); break;
+    case LUA_TUSERDATA: done = put_userdata(E); break;
+    case LUA_TLIGHTUSERDATA: {
+      void *p = lua_touserdata(L, -1);
+      put_tagged(E, T_LIGHT, &p, sizeof(p));
+      break;
+    }
+    default: refuse_kind(E);
+  }
+  if (done) {
+    if (E->explaining && lua_type(L, -1) >= LUA_TTABLE)
+      note_bytes(E, E->notes, start);
+    lua_pop(L, 1);
+  }
+  return done;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Stepping a frame: until it opens another one, or ends
+** ======================================================= */
+
+/* Is the key at 'idx' the next element of the array, maybe after a few nils
+** (which are written)? Lua walks a table's array part in order; an integer
+** that comes out of order was in the hash part, and goes as a pair. */
+static int next_element (Encoder *E, Frame *f, int idx) {
+  lua_Integer key;
+  if (f->inhash || !lua_isinteger(E->L, idx)) return 0;
+  key = lua_tointeger(E->L, idx);
+  if (key <= (lua_Integer)f->array || (lua_Unsigned)key > f->length ||
+      key - (lua_Integer)f->array > (lua_Integer)f->array + 16 ||
+      key >= INT32_MAX) return 0;
+  while ((lua_Integer)++f->array < key) put_byte(E, T_NIL);
+  return 1;
+}
+
+
+/* All pairs are written, the key is gone: the counts, and the metatable. */
+static void end_table (Encoder *E, Frame *f) {
+  uint32_t counts[2];
+  counts[0] = f->array;
+  counts[1] = f->hash;
+  patch(E, f->patch, counts, sizeof(counts));
+  if (lua_getmetatable(E->L, -1)) {
+    f->kind = FRAME_METATABLE;
+    if (!put_value(E, 1)) return;
+  }
+  lua_pop(E->L, 1);
+  close_frame(E);
+}
+
+
+/* Slots: table, key. */
+static void step_table (Encoder *E, Frame *f) {
+  lua_State *L = E->L;
+  while (lua_next(L, -2)) {  /* table, key, value */
+    if (!next_element(E, f, -2)) {
+      f->inhash = 1;
+      if (++f->hash == INT32_MAX) luaL_error(L, "table is too large to send");
+      if (lua_type(L, -2) == LUA_TSTRING) put_string(E, -2);
+      else {
+        lua_pushvalue(L, -2);
+        f->kind = FRAME_KEY;
+        if (!put_value(E, 0)) return;
+        f->kind = FRAME_TABLE;
+      }
+    }
+    if (!put_value(E, 0)) return;
+  }
+  end_table(E, f);
+}
+
+
+/* Slots: table, key, value; the key is written. */
+static void step_key (Encoder *E, Frame *f) {
+  f->kind = FRAME_TABLE;
+  if (put_value(E, 0)) step_table(E, f);
+}
+
+
+/* Slots: function, info. */
+static void step_upvalue (Encoder *E, Frame *f) {
+  lua_State *L = E->L;
+  uint32_t none = 0;
+  while (f->i < f->n) {
+    SeenEntry *e;
+    const char *name = lua_getupvalue(L, -2, ++f->i);
+    if (function_isenv(L, name)) {
+      put_byte(E, CELL_ENV);
+      lua_pop(L, 1);
+      continue;
+    }
+    if (!seen_new(E, lua_upvalueid(L, -3, f->i), f->start, f->i, &e)) {
+      uint64_t offset = e->offset;
+      keep(E, e->offset);
+      put_tagged(E, CELL_SHARED, &offset, sizeof(offset));
+      put_byte(E, e->upvalue);
+      lua_pop(L, 1);
+      continue;
+    }
+    put_byte(E, CELL_NEW);
+    if (!put_value(E, 0)) return;
+  }
+  f->kind = FRAME_GLOBAL;
+  f->i = 0;
+  f->patch = here(E);
+  put_u32(E, none);
+}
+
+
+static int gettable (lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+
+/* Replaces (environment, name) at the top by the value of that global, as the
+** function would find it; an environment that raises (strict mode) has none. */
+static void look_up (Encoder *E) {
+  lua_State *L = E->L;
+  lua_pushvalue(L, -1);
+  if (lua_istable(L, -3) && lua_rawget(L, -3) != LUA_TNIL) {
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  if (luaL_getmetafield(L, -2, "__index") == LUA_TNIL) {
+    lua_pop(L, 2);
+    lua_pushnil(L);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, gettable);
+  lua_insert(L, -3);
+  E->called = 1;
+  E->busy = 1;
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  E->busy = 0;
+  if (lua_istable(L, -1) || lua_isfunction(L, -1)) anchor(E);
+}
+
+
+/* Does the receiver have the global at the top anyway, under the name given?
+** The base functions are there always; libraries where they are wanted. */
+static int is_everywhere (Encoder *E, const char *name) {
+  lua_State *L = E->L;
+  int same;
+  if (names_base(name)) return 1;
+  if (!names_standard(name)) return 0;
+  same = names_find(L, &E->S->names, -1) == NAMED_MODULE;
+  if (same) {
+    same = strcmp(lua_tostring(L, -2), name) == 0;
+    lua_pop(L, 2);
+  }
+  return same;
+}
+
+
+/* Was this global written before in this message, for the environment at
+** the top of the stack? Else it is from now on. Pops the environment. */
+static int global_known (Encoder *E, lua_Integer env, const char *name) {
+  lua_State *L = E->L;
+  int known, top = lua_gettop(L), globals = slot_table(E, SLOT_GLOBALS);
+  if (lua_rawgeti(L, globals, env) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, globals, env);
+    lua_replace(L, top + 1);
+  }
+  lua_pushstring(L, name);
+  known = lua_rawget(L, top + 1) != LUA_TNIL;
+  if (!known) {
+    lua_pushstring(L, name);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, top + 1);
+  }
+  lua_settop(L, top);
+  return known;
+}
+
+
+/* Slots: function, info. */
+static void step_global (Encoder *E, Frame *f) {
+  lua_State *L = E->L;
+  int env;
+  lua_getfield(L, -1, "env");
+  env = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  while (env != 0 && lua_rawgeti(L, -1, f->i + 1) == LUA_TSTRING) {
+    const char *name = lua_tostring(L, -1);
+    lua_Integer id;
+    f->i++;
+    lua_getupvalue(L, -3, env);
+    id = (lua_Integer)(uintptr_t)lua_topointer(L, -1);
+    lua_insert(L, -2);  /* environment, name */
+    if (names_base(name) || global_known(E, id, name)) {
+      lua_pop(L, 2);
+      continue;
+    }
+    lua_pushvalue(L, -1);
+    lua_insert(L, -3);  /* name, environment, name */
+    look_up(E);
+    if (lua_isnil(L, -1) || is_everywhere(E, name)) {
+      lua_pop(L, 2);
+      continue;
+    }
+    lua_insert(L, -2);
+    put_string(E, -1);
+    lua_pop(L, 1);
+    f->hash++;
+    if (!put_value(E, 0)) return;
+  }
+  if (env != 0) lua_pop(L, 1);
+  patch(E, f->patch, &f->hash, sizeof(f->hash));
+  lua_pop(L, 2);
+  close_frame(E);
+}
+
+
+/* Slots: value, table of results. */
+static void step_transfer (Encoder *E, Frame *f) {
+  lua_State *L = E->L;
+  while (f->i < f->n) {
+    lua_rawgeti(L, -1, ++f->i);
+    if (!put_value(E, 0)) return;
+  }
+  lua_pop(L, 2);
+  close_frame(E);
+}
+
+
+static void step (Encoder *E) {
+  Frame *f = &E->frames[E->depth - 1];
+  switch (f->kind) {
+    case FRAME_TABLE: step_table(E, f); break;
+    case FRAME_KEY: step_key(E, f); break;
+    case FRAME_METATABLE: lua_pop(E->L, 1); close_frame(E); break;
+    case FRAME_UPVALUE: step_upvalue(E, f); break;
+    case FRAME_GLOBAL: step_global(E, f); break;
+    case FRAME_TRANSFER: step_transfer(E, f); break;
+  }
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** A message
+** ======================================================= */
+
+static int encoder_gc (lua_State *L) {
+  Encoder *E = (Encoder *)lua_touserdata(L, 1);
+  writer_free(&E->w);
+  free(E->seen.entries);
+  free(E->frames);
+  memset(E, 0, sizeof(*E));  /* at the end of a state it may be used again */
+  writer_init(&E->w);
+  E->seen.message = 1;
+  return 0;
+}
+
+
+Encoder *encoder_new (lua_State *L) {
+  Encoder *E = (Encoder *)lua_newuserdatauv(L, sizeof(*E), 0);
+  memset(E, 0, sizeof(*E));
+  writer_init(&E->w);
+  E->seen.message = 1;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, encoder_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return E;
+}
+
+
+/* Nothing is written yet; the fixed slots are empty. */
+static void start (Encoder *E) {
+  int i;
+  E->depth = E->root = E->modules = 0;
+  E->again = E->called = 0;
+  E->notes = 0;
+  writer_reset(&E->w);
+  seen_reset(&E->seen);
+  lua_settop(E->L, E->slots - 1);
+  for (i = 0; i < SLOT_COUNT; i++) lua_pushnil(E->L);
+  E->spine.slot = E->slots + SLOT_SPINE;
+  E->spine.chunks = 0;
+}
+
+
+/* The names of the modules, at the end; the header says where. */
+static void put_modules (Encoder *E) {
+  lua_State *L = E->L;
+  uint64_t offset = here(E);
+  int i;
+  if (E->modules == 0) return;
+  patch(E, 0, &offset, sizeof(offset));
+  put_u32(E, (uint32_t)E->modules);
+  for (i = 0; i < E->modules; i++) {
+    lua_rawgeti(L, E->slots + SLOT_MODULES, i);
+    put_byte(E, names_standard(lua_tostring(L, -1)));
+    put_string(E, -1);
+    lua_pop(L, 1);
+  }
+}
+
+
+/* Writes the values from 'first' up to the fixed slots. False if it has to
+** be done again. */
+static int put_all (Encoder *E, int first) {
+  lua_State *L = E->L;
+  int i, n = E->slots - first;
+  put_u64(E, 0);
+  put_u32(E, (uint32_t)n);
+  for (i = 0; i < n; i++) {
+    E->root = i + 1;
+    E->spine.base = E->slots + SLOT_COUNT;
+    lua_pushvalue(L, first + i);
+    put_value(E, 0);
+    while (E->depth > 0) step(E);
+    if (E->again) return 0;
+  }
+  put_modules(E);
+  return 1;
+}
+
+
+/* Pushes an encoder (or nil, for the one that every state has). */
+static Encoder *push_encoder (lua_State *L, State *S, Roots roots) {
+  Encoder *E = S->encoder;
+  if (!E->busy) lua_pushnil(L);
+  else E = encoder_new(L);  /* the user's code sends while a message is made */
+  E->L = L;
+  E->S = S;
+  E->roots = roots;
+  E->fresh = E->explaining = 0;
+  return E;
+}
+
+
+Message *encode (lua_State *L, State *S, int first, Roots roots,
+                 uint64_t port) {
+  Encoder *E;
+  Message *m;
+  luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
+  E = push_encoder(L, S, roots);
+  lua_insert(L, first);  /* under the values, alive as long as they */
+  E->slots = lua_gettop(L) + 1;
+  do start(E); while (!put_all(E, first + 1));
+  m = writer_finish(&E->w, port);
+  if (m == NULL) luaL_error(L, "not enough memory");
+  lua_settop(L, E->slots - 1);
+  lua_remove(L, first);
+  return m;
+}
+
+/* }====================================================== */
+
+
+/* Writes a string as 'put_string' does a long one. */
+static unsigned char *plain_string (unsigned char *to, const char *s, size_t len) {
+  uint64_t n = len;
+  *to++ = T_STRING;
+  memcpy(to, &n, sizeof(n));
+  memcpy(to + sizeof(n), s, len);
+  return to + sizeof(n) + len;
+}
+
+
+Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
+                      uint64_t port) {
+  const uint32_t one = 1, counts[2] = {2, 0};
+  const size_t head = HEADER_SIZE + 1 + sizeof(counts);
+  Message *m = message_new(head + 2 * (1 + sizeof(uint64_t)) + alen + blen);
+  unsigned char *to;
+  if (m == NULL) return NULL;
+  m->port = port;
+  memset(m->bytes, 0, HEADER_SIZE);
+  memcpy(m->bytes + sizeof(uint64_t), &one, sizeof(one));
+  m->bytes[HEADER_SIZE] = T_TABLE;
+  memcpy(m->bytes + HEADER_SIZE + 1, counts, sizeof(counts));
+  to = plain_string(m->bytes + head, a, alen);
+  plain_string(to, b, blen);
+  return m;
+}
+
+
+/* {======================================================
+** Explain: the message is written, and thrown away. What is refused is left
+** out in the next try.
+** ======================================================= */
+
+#define REFUSALS_SHOWN	50
+
+/* Arguments: encoder, table of refusals, value. Returns the notes. */
+static int explain_try (lua_State *L) {
+  Encoder *E = (Encoder *)lua_touserdata(L, 1);
+  E->L = L;
+  E->slots = 4;
+  do {
+    start(E);
+    lua_pushvalue(L, 2);
+    lua_replace(L, E->slots + SLOT_REFUSED);
+    lua_newtable(L);
+    lua_replace(L, E->slots + SLOT_NOTES);
+  } while (!put_all(E, 3));
+  lua_pushvalue(L, E->slots + SLOT_NOTES);
+  return 1;
+}
+
+
+void encode_explain (lua_State *L, State *S) {
+  Encoder *E = encoder_new(L);  /* value, encoder */
+  int value = lua_gettop(L) - 1, i;
+  E->S = S;
+  E->roots = ROOT_MESSAGE;
+  lua_newtable(L);
+  for (i = 0; i < REFUSALS_SHOWN; i++) {
+    E->fresh = 0;
+    E->explaining = 1;
+    lua_pushcfunction(L, explain_try);
+    lua_pushvalue(L, value + 1);
+    lua_pushvalue(L, value + 2);
+    lua_pushvalue(L, value);
+    if (lua_pcall(L, 3, 1, 0) == LUA_OK) {
+      lua_replace(L, value);
+      lua_settop(L, value);
+      return;
+    }
+    if (E->refused == NULL) break;  /* not a refusal: the user's own error */
+    lua_rawsetp(L, value + 2, E->refused);
+    E->refused = NULL;
+  }
+  lua_error(L);
+}
+
+/* }====================================================== */

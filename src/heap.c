@@ -1,0 +1,153 @@
+/*
+** heap.c
+** An isolate's allocator: its limit, its account, and the register of its
+** coroutines.
+**
+** Lua asks for a coroutine with osize == LUA_TTHREAD (its manual promises
+** that); the lua_State lies behind the extra space. At that moment it holds
+** garbage, and at the next call of the allocator it is in order: so it is
+** registered then. It leaves when its block is freed.
+*/
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "lua.h"
+
+#include "heap.h"
+
+
+#define state_of_block(b)	((lua_State *)(void *)((char *)(b) + LUA_EXTRASPACE))
+
+
+void heap_init (Heap *h, size_t limit) {
+  h->used = 0;
+  h->limit = limit;
+  h->threads = NULL;
+  h->size = h->count = h->block = 0;
+  h->newborn = NULL;
+  h->busy = 0;
+}
+
+
+void heap_free (Heap *h) {
+  free(h->threads);
+  h->threads = NULL;
+  h->size = h->count = 0;
+}
+
+
+size_t heap_used (const Heap *h) {
+  return __atomic_load_n(&h->used, __ATOMIC_RELAXED);
+}
+
+
+/* {======================================================
+** Register
+** ======================================================= */
+
+static size_t slot (const Heap *h, const lua_State *L) {
+  return (size_t)(((uint64_t)(uintptr_t)L * 0x9E3779B97F4A7C15u) >> 32)
+         & (h->size - 1);
+}
+
+
+static void insert (Heap *h, lua_State *L) {
+  size_t i = slot(h, L);
+  while (h->threads[i] != NULL) i = (i + 1) & (h->size - 1);
+  h->threads[i] = L;
+  h->count++;
+}
+
+
+/* Makes room for one more; false without memory. */
+static int reserve (Heap *h) {
+  lua_State **before = h->threads, **threads;
+  size_t i, n = h->size, size = n ? n * 2 : 16;
+  if ((h->count + 2) * 2 <= n) return 1;
+  threads = (lua_State **)calloc(size, sizeof(lua_State *));
+  if (threads == NULL) return 0;
+  h->busy = 1;
+  h->threads = threads;
+  h->size = size;
+  h->count = 0;
+  for (i = 0; i < n; i++)
+    if (before[i] != NULL) insert(h, before[i]);
+  h->busy = 0;
+  free(before);
+  return 1;
+}
+
+
+/* The coroutine that was asked for last is in order now. */
+static void publish (Heap *h) {
+  h->busy = 1;
+  insert(h, state_of_block(h->newborn));
+  h->newborn = NULL;
+  h->busy = 0;
+}
+
+
+/* Its block is freed. Closes the gap, so that a search may end at a hole. */
+static void forget (Heap *h, void *block) {
+  lua_State *L = state_of_block(block);
+  size_t i = slot(h, L), j;
+  if (h->size == 0) return;
+  while (h->threads[i] != L) {
+    if (h->threads[i] == NULL) return;  /* no coroutine: some other block */
+    i = (i + 1) & (h->size - 1);
+  }
+  h->busy = 1;
+  h->threads[i] = NULL;
+  h->count--;
+  for (j = (i + 1) & (h->size - 1); h->threads[j] != NULL;
+       j = (j + 1) & (h->size - 1)) {
+    lua_State *moved = h->threads[j];
+    h->threads[j] = NULL;
+    h->count--;
+    insert(h, moved);
+  }
+  h->busy = 0;
+}
+
+
+int heap_sethook (Heap *h, lua_Hook hook, int mask, int count) {
+  size_t i;
+  if (h->busy) return 0;
+  for (i = 0; i < h->size; i++)
+    if (h->threads[i] != NULL) lua_sethook(h->threads[i], hook, mask, count);
+  return 1;
+}
+
+/* }====================================================== */
+
+
+static void account (Heap *h, size_t used) {
+  __atomic_store_n(&h->used, used, __ATOMIC_RELAXED);
+}
+
+
+void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
+  Heap *h = (Heap *)ud;
+  size_t before = (ptr != NULL) ? osize : 0;
+  void *block;
+  if (h->newborn != NULL) publish(h);
+  if (nsize == 0) {
+    if (ptr == NULL) return NULL;
+    if (osize == h->block) forget(h, ptr);
+    account(h, h->used - osize);
+    free(ptr);
+    return NULL;
+  }
+  if (nsize > before && h->limit > 0 && h->used + (nsize - before) > h->limit)
+    return NULL;
+  if (ptr == NULL && osize == LUA_TTHREAD && !reserve(h)) return NULL;
+  block = realloc(ptr, nsize);
+  if (block == NULL) return NULL;
+  account(h, h->used + nsize - before);
+  if (ptr == NULL && osize == LUA_TTHREAD) {
+    h->newborn = block;
+    h->block = nsize;
+  }
+  return block;
+}

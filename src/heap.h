@@ -1,0 +1,38 @@
+/*
+** heap.h
+** An isolate's allocator: its limit, its account, and the register of its
+** coroutines. Touched by the isolate's thread only, but for 'heap_used'.
+*/
+
+#ifndef heap_h
+#define heap_h
+
+#include <signal.h>
+#include <stddef.h>
+
+#include "lua.h"
+
+
+typedef struct Heap {
+  size_t used;			/* bytes; written here, read by any thread */
+  size_t limit;			/* bytes, 0 = none */
+  lua_State **threads;		/* open addressing; NULL = free */
+  size_t size, count;
+  size_t block;			/* size of a coroutine's block */
+  void *newborn;		/* block of a coroutine that is being made */
+  volatile sig_atomic_t busy;	/* the register changes: signals, keep off */
+} Heap;
+
+void heap_init (Heap *h, size_t limit);
+void heap_free (Heap *h);	/* the register; the state is closed */
+
+/* The lua_Alloc; 'ud' is the Heap. Over the limit it has no memory. */
+void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize);
+
+size_t heap_used (const Heap *h);
+
+/* Sets a hook on every coroutine. On the isolate's own thread, also from a
+** signal handler there; false when that came at a bad moment. */
+int heap_sethook (Heap *h, lua_Hook hook, int mask, int count);
+
+#endif

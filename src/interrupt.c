@@ -1,0 +1,262 @@
+/*
+** interrupt.c
+** Stopping running Lua code from its own thread.
+**
+** Lua can be interrupted by a hook only, and a hook may be set by the thread
+** that runs the state only. So:
+**   1. whoever wants an isolate to stop sets its 'stop', rings its bell, and
+**      sends its thread a signal;
+**   2. the handler, on that thread, sets the hook on all its coroutines;
+**   3. the hook raises an error. From then on the grace runs: handlers of
+**      to-be-closed variables work as ever;
+**   4. after the grace, the hook raises at every instruction;
+**   5. a helper thread sends the signal again and again until the isolate has
+**      ended: the first may have come just before a call that blocks, or in
+**      the middle of a change to the register of coroutines, or its hook may
+**      have been replaced by the program's own.
+** The handler and the helper come with the first kill, not before.
+*/
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+
+#include "interrupt.h"
+#include "platform.h"
+
+
+#if !defined(ISOLATE_SIGNAL)
+#define ISOLATE_SIGNAL	SIGURG	/* ignored by default, unused by libc */
+#endif
+
+/* Instructions between two looks at the clock within the grace. */
+#define GRACE_COUNT	1000
+
+#define EVERYTHING	(LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
+
+
+/* {======================================================
+** On the isolate's thread
+** ======================================================= */
+
+/* The error that unwinds; nothing in Lua can make one like it. */
+static const char STOPPED = 0;
+
+
+static void hook (lua_State *L, lua_Debug *ar);
+
+
+/* Sets the hook as the phase of the stop demands it. */
+static void arm (Isolate *iso) {
+  if (iso->grace_end > 0 && clock_now() < iso->grace_end)
+    heap_sethook(&iso->heap, hook, LUA_MASKCOUNT, GRACE_COUNT);
+  else
+    heap_sethook(&iso->heap, hook, EVERYTHING, 1);
+}
+
+
+static int raise_stop (lua_State *L) {
+  lua_pushlightuserdata(L, (void *)&STOPPED);
+  return lua_error(L);
+}
+
+
+/* The first time the grace begins; within it the code goes on. */
+static void hook (lua_State *L, lua_Debug *ar) {
+  Isolate *iso = isolate_here();
+  (void)ar;
+  if (iso == NULL || !atomic_get(&iso->stop)) {
+    lua_sethook(L, NULL, 0, 0);
+    return;
+  }
+  if (iso->grace_end > 0 && clock_now() < iso->grace_end) return;
+  if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
+  arm(iso);
+  raise_stop(L);
+}
+
+
+void interrupt_check (lua_State *L, Isolate *iso) {
+  if (!atomic_get(&iso->stop)) return;
+  if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
+  arm(iso);
+  raise_stop(L);
+}
+
+
+int interrupt_self (lua_State *L, Isolate *iso, int reason) {
+  int not = STOP_NOT;
+  atomic_swap_if(&iso->stop, not, reason);
+  interrupt_check(L, iso);
+  return 0;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The signal
+** ======================================================= */
+
+static struct sigaction previous;	/* of the handler that was there */
+static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
+
+
+/* May find any thread, at any instruction: no allocation, no lock, no call
+** but to 'lua_sethook', which Lua's own program makes from a handler too. */
+static void handler (int sig, siginfo_t *info, void *context) {
+  Isolate *iso = isolate_here();
+  if (iso != NULL) {
+    if (atomic_get(&iso->stop) && iso->hookable) arm(iso);
+  }
+  else if (previous.sa_flags & SA_SIGINFO) {
+    if (previous.sa_sigaction != NULL) previous.sa_sigaction(sig, info, context);
+  }
+  else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
+    previous.sa_handler(sig);
+}
+
+
+static void install_handler (void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof(action));
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;  /* no SA_RESTART: blocked calls must return */
+  sigemptyset(&action.sa_mask);
+  sigaction(ISOLATE_SIGNAL, &action, &previous);
+}
+
+
+/* Sends the signal, if the thread is there to get it. */
+static int signal_isolate (Isolate *iso) {
+  int ended;
+  mutex_lock(&iso->lock);
+  if (iso->alive) pthread_kill(iso->thread, ISOLATE_SIGNAL);
+  ended = iso->ended;
+  mutex_unlock(&iso->lock);
+  return !ended;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The helper
+** ======================================================= */
+
+#define FIRST_DELAY	0.001	/* seconds, then twice as long each time, … */
+#define LAST_DELAY	0.05	/* … up to here */
+
+typedef struct Victim {
+  struct Victim *next;
+  Isolate *iso;			/* counted */
+  double due, delay;
+} Victim;
+
+static Mutex victims_lock = MUTEX_INIT;	/* guards all below */
+static Cond victims_changed;
+static Victim *victims;
+static int helper_runs;
+
+
+/* Takes those whose signal is due out of the list. The caller holds the lock. */
+static Victim *take_due (double now, double *next) {
+  Victim *due = NULL, **v = &victims;
+  *next = NEVER;
+  while (*v != NULL) {
+    Victim *it = *v;
+    if (it->due <= now) {
+      *v = it->next;
+      it->next = due;
+      due = it;
+    }
+    else {
+      if (it->due < *next) *next = it->due;
+      v = &it->next;
+    }
+  }
+  return due;
+}
+
+
+static void put_back (Victim *v) {
+  mutex_lock(&victims_lock);
+  v->next = victims;
+  victims = v;
+  mutex_unlock(&victims_lock);
+}
+
+
+static void *help (void *unused) {
+  (void)unused;
+  thread_set_name("isolate stopper");
+  for (;;) {
+    double next;
+    Victim *due;
+    mutex_lock(&victims_lock);
+    due = take_due(clock_now(), &next);
+    if (due == NULL) {
+      if (victims == NULL) {
+        helper_runs = 0;
+        mutex_unlock(&victims_lock);
+        return NULL;
+      }
+      cond_wait(&victims_changed, &victims_lock, next);
+    }
+    mutex_unlock(&victims_lock);
+    while (due != NULL) {
+      Victim *v = due;
+      due = v->next;
+      if (signal_isolate(v->iso)) {
+        v->delay = v->delay * 2 < LAST_DELAY ? v->delay * 2 : LAST_DELAY;
+        v->due = clock_now() + v->delay;
+        put_back(v);
+      }
+      else {
+        shared_release(v->iso);
+        free(v);
+      }
+    }
+  }
+}
+
+
+/* Without memory or thread the one signal that was sent has to do. */
+static void ask_helper (Isolate *iso) {
+  Thread thread;
+  int start;
+  Victim *v = (Victim *)malloc(sizeof(*v));
+  if (v == NULL) return;
+  v->iso = (Isolate *)shared_retain(iso);
+  v->delay = FIRST_DELAY;
+  v->due = clock_now() + v->delay;
+  mutex_lock(&victims_lock);
+  v->next = victims;
+  victims = v;
+  start = !helper_runs;
+  helper_runs = 1;
+  cond_broadcast(&victims_changed);
+  mutex_unlock(&victims_lock);
+  if (start && thread_start(&thread, help, NULL, 256 * 1024) != 0) {
+    mutex_lock(&victims_lock);
+    helper_runs = 0;
+    mutex_unlock(&victims_lock);
+  }
+}
+
+
+static void prepare (void) {
+  cond_init(&victims_changed);
+  install_handler();
+}
+
+/* }====================================================== */
+
+
+void interrupt_request (Isolate *iso) {
+  pthread_once(&handler_once, prepare);
+  mailbox_wake(&iso->box);
+  if (signal_isolate(iso)) ask_helper(iso);
+}

@@ -1,0 +1,23 @@
+/*
+** interrupt.h
+** Stopping running Lua code from its own thread.
+*/
+
+#ifndef interrupt_h
+#define interrupt_h
+
+#include "lua.h"
+
+#include "isolate.h"
+
+/* Any thread: makes the isolate's thread notice that it is to stop. Goes on
+** until it has ended. */
+void interrupt_request (Isolate *iso);
+
+/* The isolate's thread: raises if it is to stop. */
+void interrupt_check (lua_State *L, Isolate *iso);
+
+/* The isolate's thread: stops now, for the reason given. Does not return. */
+int interrupt_self (lua_State *L, Isolate *iso, int reason);
+
+#endif

@@ -1,0 +1,443 @@
+/*
+** isolate.c
+** A lua_State on a thread, from birth to death.
+**
+** What must happen at death is here and not in Lua: a kill cuts Lua code,
+** ours too, at any instruction.
+*/
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+#include "lualib.h"
+
+#include "core.h"
+#include "encode.h"
+#include "interrupt.h"
+#include "isolate.h"
+#include "platform.h"
+#include "port.h"
+#include "registry.h"
+#include "libraries.h"
+
+
+/* How long the end of a main isolate waits for its descendants, in seconds. */
+#define END_WAIT	0.7
+
+#if LUA_VERSION_RELEASE_NUM >= 50406
+#define close_coroutine(co, L)	lua_closethread(co, L)
+#else
+#define close_coroutine(co, L)	((void)(L), lua_resetthread(co))
+#endif
+
+
+/* Read by a signal handler, so it must not be allocated lazily. */
+static __thread Isolate *here __attribute__((tls_model("initial-exec")));
+
+Isolate *isolate_here (void) { return here; }
+
+
+/* {======================================================
+** The control block
+** ======================================================= */
+
+static void listeners_free (Listener *l) {
+  while (l != NULL) {
+    Listener *next = l->next;
+    shared_release(l->box);
+    message_free(l->response);
+    free(l);
+    l = next;
+  }
+}
+
+
+static void isolate_destroy (Shared *shared) {
+  Isolate *iso = (Isolate *)(void *)shared;
+  listeners_free(iso->on_exit);
+  listeners_free(iso->on_error);
+  message_free(iso->setup);
+  message_free(iso->boot);
+  message_free(iso->last);
+  shared_release(iso->last_box);
+  free(iso->path);
+  free(iso->cpath);
+  free(iso->name);
+  mutex_destroy(&iso->lock);
+  mailbox_destroy(&iso->box);
+  free(iso);
+}
+
+
+Isolate *isolate_new (const char *name, uint64_t root) {
+  Isolate *iso = (Isolate *)calloc(1, sizeof(Isolate));
+  if (iso == NULL) return NULL;
+  mailbox_init(&iso->box, isolate_destroy);
+  mutex_init(&iso->lock);
+  heap_init(&iso->heap, 0);
+  iso->id = unique_id();
+  iso->pause_capability = unique_id();
+  iso->terminate_capability = unique_id();
+  iso->root = root ? root : iso->id;
+  iso->fatal = 1;
+  iso->name = (char *)malloc(strlen(name) + 1);
+  if (iso->name == NULL) {
+    isolate_destroy(&iso->box.shared);
+    return NULL;
+  }
+  strcpy(iso->name, name);
+  return iso;
+}
+
+
+int isolate_ended (Isolate *iso) {
+  int ended;
+  mutex_lock(&iso->lock);
+  ended = iso->ended;
+  mutex_unlock(&iso->lock);
+  return ended;
+}
+
+
+void isolate_kill (Isolate *iso) {
+  int not = STOP_NOT;
+  if (iso->root == iso->id) return;  /* a main isolate */
+  atomic_swap_if(&iso->stop, not, STOP_KILL);
+  if (!atomic_swap(&iso->requested, 1)) interrupt_request(iso);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Listeners
+** ======================================================= */
+
+/* Takes the listener for 'port' out of the list; NULL if there is none. */
+static Listener *unlink_listener (Listener **list, uint64_t port) {
+  for (; *list != NULL; list = &(*list)->next) {
+    Listener *l = *list;
+    if (l->port == port) {
+      *list = l->next;
+      l->next = NULL;
+      return l;
+    }
+  }
+  return NULL;
+}
+
+
+/* Adds a listener at the end; one with the same port keeps its place, and
+** has the new response. Returns 0 without memory. */
+static int listen (Isolate *iso, Listener **list, Mailbox *box, uint64_t port,
+                   Message *response) {
+  Listener *fresh = (Listener *)calloc(1, sizeof(Listener));
+  Message *dropped = response;
+  if (fresh == NULL) {
+    message_free(response);
+    return 0;
+  }
+  fresh->box = (Mailbox *)shared_retain(box);
+  fresh->port = port;
+  mutex_lock(&iso->lock);
+  if (!iso->ended) {
+    while (*list != NULL && (*list)->port != port) list = &(*list)->next;
+    if (*list == NULL) {
+      *list = fresh;
+      fresh = NULL;
+      dropped = NULL;
+    }
+    else dropped = (*list)->response;
+    (*list)->response = response;
+  }
+  mutex_unlock(&iso->lock);
+  listeners_free(fresh);
+  message_free(dropped);
+  return 1;
+}
+
+
+int isolate_listen_exit (Isolate *iso, Mailbox *box, uint64_t port,
+                         Message *response) {
+  return listen(iso, &iso->on_exit, box, port, response);
+}
+
+
+int isolate_listen_error (Isolate *iso, Mailbox *box, uint64_t port) {
+  return listen(iso, &iso->on_error, box, port, NULL);
+}
+
+
+static void unlisten (Isolate *iso, Listener **list, uint64_t port) {
+  Listener *l;
+  mutex_lock(&iso->lock);
+  l = unlink_listener(list, port);
+  mutex_unlock(&iso->lock);
+  listeners_free(l);
+}
+
+
+void isolate_unlisten_exit (Isolate *iso, uint64_t port) {
+  unlisten(iso, &iso->on_exit, port);
+}
+
+
+void isolate_unlisten_error (Isolate *iso, uint64_t port) {
+  unlisten(iso, &iso->on_error, port);
+}
+
+
+/* Error listener number 'i', counted for the caller; NULL at the end. */
+static Mailbox *error_listener (Isolate *iso, int i, uint64_t *port) {
+  Listener *l;
+  Mailbox *box = NULL;
+  mutex_lock(&iso->lock);
+  for (l = iso->on_error; l != NULL && i > 0; i--) l = l->next;
+  if (l != NULL) {
+    box = (Mailbox *)shared_retain(l->box);
+    *port = l->port;
+  }
+  mutex_unlock(&iso->lock);
+  return box;
+}
+
+
+void isolate_report (Isolate *iso, const char *message, size_t len,
+                     const char *traceback, size_t tracelen) {
+  Mailbox *box;
+  uint64_t port;
+  int i;
+  for (i = 0; (box = error_listener(iso, i, &port)) != NULL; i++) {
+    Message *m = encode_pair(message, len, traceback, tracelen, port);
+    if (m != NULL) mailbox_post(box, m);
+    shared_release(box);
+  }
+  if (i > 0) return;
+  if (tracelen > 0)
+    fprintf(stderr, "isolate '%s': %s\n%s\n", iso->name, message, traceback);
+  else
+    fprintf(stderr, "isolate '%s': %s\n", iso->name, message);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Life
+** ======================================================= */
+
+/* What 'warn' does in an isolate: a line at a time, off until "@on". */
+static void warning (void *ud, const char *message, int tocont) {
+  static const char prefix[] = "Lua warning: ";
+  int *state = (int *)ud;  /* bits: 1 = on, 2 = in the middle of a message */
+  if (!(*state & 2) && !tocont && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) *state |= 1;
+    else if (strcmp(message, "@off") == 0) *state &= ~1;
+    return;
+  }
+  if (*state & 1)
+    fprintf(stderr, "%s%s%s", (*state & 2) ? "" : prefix, message,
+            tocont ? "" : "\n");
+  *state = tocont ? (*state | 2) : (*state & ~2);
+}
+
+
+/* Protected: all of an isolate's own Lua, from its libraries to its end. */
+static int live (lua_State *L) {
+  Isolate *iso = (Isolate *)lua_touserdata(L, 1);
+  libraries_open(L, iso);
+  core_preload(L, iso);
+  iso->hookable = 1;
+  interrupt_check(L, iso);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "isolate.boot");
+  lua_call(L, 1, 1);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+
+/* Tells of an error that left 'live', at the top of the stack: only what our
+** own layer could not tell itself (no memory, say). */
+static int tell (lua_State *L) {
+  Isolate *iso = (Isolate *)lua_touserdata(L, 1);
+  size_t len;
+  const char *message = luaL_tolstring(L, 2, &len);
+  isolate_report(iso, message, len, "", 0);
+  return 0;
+}
+
+
+/* Protected: closes the tasks that still wait, so that their to-be-closed
+** variables are closed; within the grace if there is one. */
+static int close_tasks (lua_State *L) {
+  int n = 0, i;
+  lua_settop(L, 0);
+  lua_newtable(L);  /* a list first: handlers may start new ones */
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY) == LUA_TTABLE) {
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+      lua_pop(L, 1);
+      if (lua_isthread(L, -1)) {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, 1, ++n);
+      }
+    }
+  }
+  for (i = 1; i <= n; i++) {
+    lua_State *co;
+    lua_rawgeti(L, 1, i);
+    co = lua_tothread(L, -1);
+    if (lua_status(co) == LUA_YIELD) close_coroutine(co, L);
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+
+/* Calls 'f' with the isolate (and the value at the top, if 'more') as its
+** arguments. Errors are left at the top. */
+static int protected (lua_State *L, lua_CFunction f, Isolate *iso, int more) {
+  if (!lua_checkstack(L, LUA_MINSTACK)) return LUA_ERRMEM;
+  lua_pushcfunction(L, f);  /* light: these cannot fail */
+  lua_pushlightuserdata(L, iso);
+  if (more) lua_rotate(L, -3, -1);
+  return lua_pcall(L, 1 + more, 0, 0);
+}
+
+
+/* The end, in this order:
+** 1. if an error came out, and not a stop, it is told;
+** 2. tasks that still wait are closed;
+** 3. the last message is posted: an answer, or that of Isolate.exit;
+** 4. the mailbox is closed, which drops what is queued;
+** 5. the state is closed, and its finalizers run;
+** 6. nothing of it runs any more: whoever waits for that is told. */
+static void die (lua_State *L, Isolate *iso, int status) {
+  Listener *on_exit, *l;
+  if (L != NULL) {
+    if (status != LUA_OK && !atomic_get(&iso->stop))
+      protected(L, tell, iso, 1);
+    protected(L, close_tasks, iso, 0);
+  }
+  else isolate_report(iso, "not enough memory", 17, "", 0);
+  if (iso->last != NULL) mailbox_post(iso->last_box, iso->last);
+  iso->last = NULL;
+  mailbox_close(&iso->box);
+  iso->hookable = 0;
+  if (L != NULL) lua_close(L);
+  heap_free(&iso->heap);
+  mutex_lock(&iso->lock);
+  iso->alive = 0;
+  iso->ended = 1;
+  on_exit = iso->on_exit;
+  iso->on_exit = NULL;
+  mutex_unlock(&iso->lock);
+  for (l = on_exit; l != NULL; l = l->next) {
+    mailbox_post(l->box, l->response);
+    l->response = NULL;
+  }
+  listeners_free(on_exit);
+}
+
+
+/* The thread of an isolate. Holds the registry's reference. */
+static void *isolate_main (void *arg) {
+  Isolate *iso = (Isolate *)arg;
+  int warnings = 0, status = LUA_OK;
+  lua_State *L;
+  here = iso;
+  thread_set_name(iso->name);
+  mutex_lock(&iso->lock);
+  iso->thread = pthread_self();
+  iso->alive = 1;
+  mutex_unlock(&iso->lock);
+  L = lua_newstate(heap_alloc, &iso->heap);
+  if (L != NULL) {
+    lua_setwarnf(L, warning, &warnings);
+    status = protected(L, live, iso, 0);
+  }
+  die(L, iso, status);
+  here = NULL;
+  registry_remove(iso);
+  return NULL;
+}
+
+
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+static void stop_all (uint64_t root, const Isolate *except);
+
+/* The process ends by 'exit', maybe with its states still open. */
+static void at_exit (void) {
+  if (!process_forked()) stop_all(0, isolate_here());
+}
+
+static void watch_exit (void) { atexit(at_exit); }
+
+
+int isolate_start (Isolate *iso) {
+  Thread thread;
+  int error;
+  pthread_once(&exit_once, watch_exit);
+  process_forked();  /* from now on it is watched */
+  registry_add(iso);
+  error = thread_start(&thread, isolate_main, iso, iso->stack);
+  if (error != 0) {
+    mutex_lock(&iso->lock);
+    iso->ended = 1;
+    mutex_unlock(&iso->lock);
+    registry_remove(iso);
+  }
+  return error;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The end of the program
+** ======================================================= */
+
+#define CHECK_EVERY	0.02	/* seconds: they may still start new ones */
+
+/* Calls 'f' for all that live under 'root' (0: for all). */
+static void each (uint64_t root, const Isolate *except, void (*f) (Isolate *)) {
+  Isolate *iso;
+  uint64_t id = 0;
+  while ((iso = registry_next(id, root)) != NULL) {
+    id = iso->id;
+    if (iso != except) f(iso);
+    shared_release(iso);
+  }
+}
+
+
+static void abandon (Isolate *iso) {
+  fprintf(stderr, "isolate '%s' does not stop (in a long C call?): abandoned\n",
+          iso->name);
+}
+
+
+static void stop_all (uint64_t root, const Isolate *except) {
+  double now, deadline = clock_now() + END_WAIT;
+  for (;;) {
+    each(root, except, isolate_kill);
+    now = clock_now();
+    if (registry_wait(root, except, now + CHECK_EVERY)) return;
+    if (now >= deadline) break;
+  }
+  each(root, except, abandon);
+}
+
+
+void isolate_end_main (Isolate *iso) {
+  mailbox_close(&iso->box);
+  if (!process_forked()) stop_all(iso->id, NULL);
+}
+
+/* }====================================================== */

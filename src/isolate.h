@@ -1,0 +1,111 @@
+/*
+** isolate.h
+** A lua_State on a thread, from birth to death.
+*/
+
+#ifndef isolate_h
+#define isolate_h
+
+#include "lua.h"
+
+#include "heap.h"
+#include "mailbox.h"
+#include "state.h"
+
+
+/* Who wants to hear of something: a port, and what it is told. */
+typedef struct Listener {
+  struct Listener *next;
+  Mailbox *box;			/* counted */
+  uint64_t port;
+  Message *response;		/* to be posted; NULL for errors */
+} Listener;
+
+/* Why an isolate is stopped; the first reason counts. */
+enum { STOP_NOT, STOP_KILL, STOP_EXIT, STOP_ERROR };
+
+/* What a control message asks for (Message.op). */
+enum { CONTROL_KILL, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_PING };
+
+/* What 'state' says. */
+enum { ISOLATE_RUNNING, ISOLATE_IDLE, ISOLATE_PAUSED };
+
+
+/*
+** The control block: what other threads may know of an isolate. It outlives
+** the isolate as long as a SendPort refers to it.
+*/
+typedef struct Isolate {
+  Mailbox box;			/* first: a SendPort's mailbox is its isolate */
+  uint64_t id;			/* also the id of its control port */
+  uint64_t pause_capability;
+  uint64_t terminate_capability;
+  uint64_t root;		/* id of the main isolate it descends from */
+  char *name;
+  int state;			/* atomic */
+  int fatal;			/* atomic: uncaught errors end it */
+  int stop;			/* atomic: why it is to stop */
+  int requested;		/* atomic: its thread is being interrupted */
+
+  Mutex lock;			/* guards the four fields below */
+  Listener *on_exit;
+  Listener *on_error;
+  int alive;			/* its thread may be signalled */
+  int ended;			/* nothing of it runs any more */
+  Thread thread;
+
+  /* of its own thread: */
+  Heap heap;
+  double grace;			/* seconds for __close handlers at a kill */
+  double grace_end;		/* when that is over; 0 = has not begun */
+  volatile sig_atomic_t hookable;	/* its state is open */
+  Mailbox *last_box;		/* where its last message goes (counted) */
+  Message *last;
+
+  /* how it is started: */
+  size_t stack;
+  char *path, *cpath;
+  int libs;			/* bits, see libraries.h */
+  int paused;			/* held by its own pause capability at first */
+  Message *setup;		/* preloaded modules and searchers, or NULL */
+  Message *boot;		/* the function and its arguments */
+
+  struct Isolate *next, *previous;	/* in the registry */
+} Isolate;
+
+/* The isolate whose thread this is, or NULL. */
+Isolate *isolate_here (void);
+
+/* A new isolate, counted once, not started; NULL without memory. 'root' 0
+** makes a main isolate. */
+Isolate *isolate_new (const char *name, uint64_t root);
+
+/* Starts its thread and puts it into the registry. 0, or an errno; then
+** nothing has happened. */
+int isolate_start (Isolate *iso);
+
+/* True once it has ended. Any thread. */
+int isolate_ended (Isolate *iso);
+
+/* Asks it to stop at once, even in the middle of running code; the first
+** reason counts. Any thread. */
+void isolate_kill (Isolate *iso);
+
+/* Registers a listener for its end (a port's last response counts; it takes
+** over 'response') or its errors. If it has ended already, nothing will ever
+** come. Returns 0 without memory. */
+int isolate_listen_exit (Isolate *iso, Mailbox *box, uint64_t port,
+                         Message *response);
+int isolate_listen_error (Isolate *iso, Mailbox *box, uint64_t port);
+void isolate_unlisten_exit (Isolate *iso, uint64_t port);
+void isolate_unlisten_error (Isolate *iso, uint64_t port);
+
+/* Tells the error listeners, or stderr if there are none, of an error. */
+void isolate_report (Isolate *iso, const char *message, size_t len,
+                     const char *traceback, size_t tracelen);
+
+/* The end of a main isolate: its descendants are asked to stop, killed and
+** waited for, at most for a moment. */
+void isolate_end_main (Isolate *iso);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+** libraries.c
+** The standard library of a spawned isolate: Lua's own, but for
+**   print        one write a call, so that lines never mix;
+**   xpcall       does not call the handler when the isolate is stopped;
+**   os.exit      ends the isolate, not the process;
+**   io.popen, os.execute   children start with the process's signal mask.
+*/
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+#include "lualib.h"
+
+#include "interrupt.h"
+#include "platform.h"
+#include "libraries.h"
+
+
+static const char *const names[] = {
+  LUA_LOADLIBNAME, LUA_COLIBNAME, LUA_TABLIBNAME, LUA_IOLIBNAME, LUA_OSLIBNAME,
+  LUA_STRLIBNAME, LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME, NULL
+};
+
+
+int libraries_bit (const char *name) {
+  int i;
+  if (strcmp(name, "base") == 0) return 1;  /* is always there */
+  for (i = 0; names[i] != NULL; i++)
+    if (strcmp(names[i], name) == 0) return 2 << i;
+  return 0;
+}
+
+
+/* {======================================================
+** Our versions
+** ======================================================= */
+
+static int std_print (lua_State *L) {
+  int n = lua_gettop(L), i;
+  const char *line;
+  size_t len;
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (i = 1; i <= n; i++) {
+    if (i > 1) luaL_addchar(&b, '\t');
+    luaL_tolstring(L, i, NULL);
+    luaL_addvalue(&b);
+  }
+  luaL_addchar(&b, '\n');
+  luaL_pushresult(&b);
+  line = lua_tolstring(L, -1, &len);
+  fwrite(line, 1, len, stdout);
+  fflush(stdout);
+  return 0;
+}
+
+
+/* The message handler around the user's (upvalue 1): Lua would call that one
+** with hooks off, and never get out of its loop. */
+static int handler (lua_State *L) {
+  if (!atomic_get(&isolate_here()->stop)) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+  }
+  return 1;
+}
+
+
+/* As in Lua's own: function, handler, true, results. */
+static int after_xpcall (lua_State *L, int status, lua_KContext below) {
+  if (status == LUA_OK || status == LUA_YIELD)
+    return lua_gettop(L) - (int)below;
+  lua_pushboolean(L, 0);
+  lua_pushvalue(L, -2);
+  return 2;
+}
+
+
+static int std_xpcall (lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, handler, 1);
+  lua_replace(L, 2);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);  /* function, handler, true, function, arguments */
+  return after_xpcall(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, after_xpcall),
+                      2);
+}
+
+
+static int std_exit (lua_State *L) {
+  return interrupt_self(L, isolate_here(), STOP_EXIT);
+}
+
+
+/* Calls the original (upvalue 1) with the signals open. It is a C function
+** that raises only for bad arguments. */
+static int with_signals (lua_State *L) {
+  sigset_t saved;
+  int status;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  signals_open(&saved);
+  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  signals_restore(&saved);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+
+/* Replaces 'name' in the table at the top by 'f' with the original. */
+static void wrap (lua_State *L, const char *name, lua_CFunction f) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
+/* }====================================================== */
+
+
+static void seed (lua_State *L) {
+  lua_Integer bits[2];
+  entropy(bits, sizeof(bits));
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, bits[0]);
+  lua_pushinteger(L, bits[1]);
+  lua_call(L, 2, 0);
+  lua_pop(L, 1);
+}
+
+
+static void setpath (lua_State *L, const char *field, const char *path) {
+  if (path == NULL) return;
+  lua_pushstring(L, path);
+  lua_setfield(L, -2, field);
+}
+
+
+void libraries_open (lua_State *L, Isolate *iso) {
+  luaL_openlibs(L);
+  lua_pushcfunction(L, std_print);
+  lua_setglobal(L, "print");
+  lua_pushcfunction(L, std_xpcall);
+  lua_setglobal(L, "xpcall");
+  lua_getglobal(L, LUA_OSLIBNAME);
+  lua_pushcfunction(L, std_exit);
+  lua_setfield(L, -2, "exit");
+  wrap(L, "execute", with_signals);
+  lua_pop(L, 1);
+  lua_getglobal(L, LUA_IOLIBNAME);
+  wrap(L, "popen", with_signals);
+  lua_pop(L, 1);
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  setpath(L, "path", iso->path);
+  setpath(L, "cpath", iso->cpath);
+  lua_pop(L, 1);
+  seed(L);
+}
+
+
+void libraries_restrict (lua_State *L, Isolate *iso) {
+  int i;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (i = 0; names[i] != NULL; i++) {
+    if (iso->libs & (2 << i)) continue;
+    lua_pushnil(L);
+    lua_setfield(L, -2, names[i]);
+    lua_pushnil(L);
+    lua_setglobal(L, names[i]);
+  }
+  lua_pop(L, 1);
+  if (!(iso->libs & libraries_bit(LUA_LOADLIBNAME))) {
+    lua_pushnil(L);
+    lua_setglobal(L, "require");
+  }
+  if (!(iso->libs & libraries_bit(LUA_STRLIBNAME))) {
+    lua_pushliteral(L, "");  /* strings have their methods no more */
+    lua_pushnil(L);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+  }
+}

@@ -1,0 +1,24 @@
+/*
+** libraries.h
+** The standard library of a spawned isolate.
+*/
+
+#ifndef libraries_h
+#define libraries_h
+
+#include "lua.h"
+
+#include "isolate.h"
+
+/* The bit of the library with this name; 0 if there is none. */
+int libraries_bit (const char *name);
+
+/* Opens all libraries, with our versions of what must differ, sets the paths,
+** and seeds the random numbers. */
+void libraries_open (lua_State *L, Isolate *iso);
+
+/* Takes away the libraries that the isolate was not given. For when our own
+** layer, which needs them, is loaded. */
+void libraries_restrict (lua_State *L, Isolate *iso);
+
+#endif

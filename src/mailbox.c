@@ -1,0 +1,214 @@
+/*
+** mailbox.c
+** An isolate's inbox: many threads post, one takes.
+*/
+
+#include <stdlib.h>
+
+#include "mailbox.h"
+
+
+/* {======================================================
+** Queue
+** ======================================================= */
+
+void queue_init (Queue *q) {
+  q->head = NULL;
+  q->tail = &q->head;
+}
+
+
+void queue_add (Queue *q, Message *m) {
+  m->next = NULL;
+  *q->tail = m;
+  q->tail = &m->next;
+}
+
+
+Message *queue_pop (Queue *q) {
+  Message *m = q->head;
+  if (m != NULL) {
+    q->head = m->next;
+    if (q->head == NULL) q->tail = &q->head;
+    m->next = NULL;
+  }
+  return m;
+}
+
+
+void queue_append (Queue *q, Queue *more) {
+  if (more->head == NULL) return;
+  *q->tail = more->head;
+  q->tail = more->tail;
+  queue_init(more);
+}
+
+
+void queue_free (Queue *q) {
+  Message *m;
+  while ((m = queue_pop(q)) != NULL) message_free(m);
+}
+
+/* }====================================================== */
+
+
+void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
+  box->shared.refs = 1;
+  box->shared.destroy = destroy;
+  mutex_init(&box->lock);
+  queue_init(&box->normal);
+  queue_init(&box->control);
+  box->closed = 0;
+  box->waiting = 0;
+  box->queued = 0;
+  box->patience = 0;
+  box->doorbell = box->doorbell_in = -1;
+  bell_init(&box->bell);
+}
+
+
+void mailbox_destroy (Mailbox *box) {
+  queue_free(&box->normal);
+  queue_free(&box->control);
+  doorbell_close(box->doorbell, box->doorbell_in);
+  bell_destroy(&box->bell);
+  mutex_destroy(&box->lock);
+}
+
+
+/* Adds 'm' to one of the two lanes. The bell carries no data: it rings when
+** the box was empty, and the taker takes all there is. */
+static void post (Mailbox *box, Message *m, Queue *lane, int counts) {
+  int doorbell = -1, first = 0;
+  mutex_lock(&box->lock);
+  if (!box->closed) {
+    queue_add(lane, m);
+    m = NULL;
+    if (counts) atomic_add(&box->queued, 1);
+    first = !atomic_swap(&box->waiting, 1);
+    if (first) doorbell = box->doorbell_in;
+  }
+  mutex_unlock(&box->lock);
+  if (first) {
+    bell_ring(&box->bell);
+    if (doorbell >= 0) doorbell_ring(doorbell);
+  }
+  message_free(m);  /* the box was closed */
+}
+
+
+void mailbox_post (Mailbox *box, Message *m) {
+  post(box, m, &box->normal, 1);
+}
+
+
+void mailbox_post_control (Mailbox *box, Message *m) {
+  post(box, m, &box->control, 0);
+}
+
+
+void mailbox_wake (Mailbox *box) {
+  bell_ring(&box->bell);
+}
+
+
+void mailbox_take (Mailbox *box, Queue *normal, Queue *control) {
+  if (!atomic_get(&box->waiting)) return;
+  /* drained first: a ring that comes later is for a later message */
+  if (box->doorbell >= 0) doorbell_drain(box->doorbell);
+  mutex_lock(&box->lock);
+  queue_append(normal, &box->normal);
+  queue_append(control, &box->control);
+  atomic_set(&box->waiting, 0);
+  mutex_unlock(&box->lock);
+}
+
+
+/* {======================================================
+** Waiting
+** ======================================================= */
+
+/* Turns of the loop that looks at the box before it sleeps: about as long as
+** a sleep and a wake-up cost. */
+#define SPIN_TURNS	2000
+#define SPIN_TRIES	8	/* failures in a row before it gives up */
+
+
+/* Several processors? Asked once: on one, spinning keeps the sender away. */
+static int spinning_pays (void) {
+  static int cores = 0;  /* atomic */
+  int n = atomic_get(&cores);
+  if (n == 0) {
+    n = processors();
+    atomic_set(&cores, n);
+  }
+  return n > 1;
+}
+
+
+/* Looks for a while. True if something came. Only while that has been
+** worth it lately: a box that waits for long sleeps at once. */
+static int spin (Mailbox *box, const int *stop) {
+  int i;
+  if (box->patience >= SPIN_TRIES) {  /* now and then, another try */
+    if (++box->patience < SPIN_TRIES + 16) return 0;
+    box->patience = SPIN_TRIES - 1;
+  }
+  if (!spinning_pays()) return 0;
+  for (i = 0; i < SPIN_TURNS; i++) {
+    if (atomic_get(&box->waiting) || atomic_get(stop)) {
+      box->patience = 0;
+      return 1;
+    }
+    cpu_relax();
+  }
+  box->patience++;
+  return 0;
+}
+
+
+int mailbox_wait (Mailbox *box, const int *stop, double deadline) {
+  if (atomic_get(&box->waiting) || atomic_get(stop)) return BELL_RUNG;
+  if (deadline <= 0 || clock_now() >= deadline) return BELL_TIMEOUT;
+  if (spin(box, stop)) return BELL_RUNG;
+  bell_arm(&box->bell);
+  if (__atomic_load_n(&box->waiting, __ATOMIC_SEQ_CST) ||
+      __atomic_load_n(stop, __ATOMIC_SEQ_CST)) {
+    bell_disarm(&box->bell);
+    return BELL_RUNG;
+  }
+  return bell_wait(&box->bell, deadline);
+}
+
+/* }====================================================== */
+
+
+void mailbox_close (Mailbox *box) {
+  Queue normal, control;
+  queue_init(&normal);
+  queue_init(&control);
+  mutex_lock(&box->lock);
+  box->closed = 1;
+  queue_append(&normal, &box->normal);
+  queue_append(&control, &box->control);
+  atomic_set(&box->waiting, 0);
+  mutex_unlock(&box->lock);
+  queue_free(&normal);  /* not under the lock: they may refer to this box */
+  queue_free(&control);
+}
+
+
+int mailbox_doorbell (Mailbox *box) {
+  if (box->doorbell < 0) {
+    int write_end, waiting;
+    int read_end = doorbell_open(&write_end);
+    if (read_end < 0) return -1;
+    mutex_lock(&box->lock);
+    box->doorbell = read_end;
+    box->doorbell_in = write_end;
+    waiting = atomic_get(&box->waiting);
+    mutex_unlock(&box->lock);
+    if (waiting) doorbell_ring(write_end);
+  }
+  return box->doorbell;
+}

@@ -1,0 +1,63 @@
+/*
+** mailbox.h
+** An isolate's inbox: many threads post, one takes.
+*/
+
+#ifndef mailbox_h
+#define mailbox_h
+
+#include "message.h"
+#include "platform.h"
+
+
+/* A list of messages, in order. */
+typedef struct Queue {
+  Message *head;
+  Message **tail;		/* where the next one is linked */
+} Queue;
+
+void queue_init (Queue *q);
+void queue_add (Queue *q, Message *m);
+Message *queue_pop (Queue *q);		/* NULL when empty */
+void queue_append (Queue *q, Queue *more);	/* empties 'more' */
+void queue_free (Queue *q);		/* frees all messages in it */
+
+
+typedef struct Mailbox {
+  Shared shared;		/* counted: every SendPort refers to it */
+  Mutex lock;			/* guards the queues, 'closed', 'doorbell' */
+  Queue normal;
+  Queue control;		/* overtakes the normal ones */
+  int closed;
+  int waiting;			/* atomic: something is in the queues */
+  int queued;			/* atomic: normal messages not yet handled */
+  int patience;			/* the taker's: how long spinning has paid */
+  int doorbell, doorbell_in;	/* -1 until somebody asks */
+  Bell bell;
+} Mailbox;
+
+void mailbox_init (Mailbox *box, void (*destroy) (Shared *));
+void mailbox_destroy (Mailbox *box);	/* frees what it still holds */
+
+/* Adds 'm' and wakes the taker. Always takes ownership of 'm'; a closed box
+** frees it. Cannot fail. Any thread. */
+void mailbox_post (Mailbox *box, Message *m);
+void mailbox_post_control (Mailbox *box, Message *m);
+
+/* Wakes the taker for something that is not a message. */
+void mailbox_wake (Mailbox *box);
+
+/* The taker: moves all there is to the ends of the two queues given. */
+void mailbox_take (Mailbox *box, Queue *normal, Queue *control);
+
+/* The taker: sleeps until something is there or '*stop' is set (BELL_RUNG),
+** until 'deadline', or a signal. */
+int mailbox_wait (Mailbox *box, const int *stop, double deadline);
+
+/* No more messages; those queued are freed. */
+void mailbox_close (Mailbox *box);
+
+/* A descriptor that is readable while messages wait; -1 if there is none. */
+int mailbox_doorbell (Mailbox *box);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+** message.c
+** What travels: bytes, and the counted things that they mention.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "platform.h"
+
+
+/* Up to here a finished message is copied out, and the writer keeps its
+** memory; above, the memory itself becomes the message. */
+#define COPY_LIMIT	(32 * 1024)
+
+
+void *shared_retain (void *s) {
+  atomic_add(&((Shared *)s)->refs, 1);
+  return s;
+}
+
+
+void shared_release (void *s) {
+  Shared *shared = (Shared *)s;
+  if (shared != NULL && atomic_add(&shared->refs, -1) == 0)
+    shared->destroy(shared);
+}
+
+
+/* {======================================================
+** Message
+** ======================================================= */
+
+Message *message_new (size_t size) {
+  Message *m = (Message *)malloc(offsetof(Message, bytes) + size);
+  if (m != NULL) {
+    memset(m, 0, offsetof(Message, bytes));
+    m->size = size;
+  }
+  return m;
+}
+
+
+void message_free (Message *m) {
+  int i;
+  if (m == NULL) return;
+  for (i = 0; i < m->nrefs; i++) shared_release(m->refs[i]);
+  free(m->refs);
+  message_free(m->reply);
+  free(m);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Writer
+** ======================================================= */
+
+void writer_init (Writer *w) {
+  memset(w, 0, sizeof(*w));
+  w->used = WRITER_START;
+}
+
+
+void writer_reset (Writer *w) {
+  int i;
+  for (i = 0; i < w->nrefs; i++) shared_release(w->refs[i]);
+  w->nrefs = 0;
+  w->used = WRITER_START;
+}
+
+
+void writer_free (Writer *w) {
+  writer_reset(w);
+  free(w->data);
+  free(w->refs);
+  writer_init(w);
+}
+
+
+int writer_reserve (Writer *w, size_t n) {
+  size_t size = w->size;
+  unsigned char *data;
+  if (n <= size - w->used && size > 0) return 1;
+  if (n > SIZE_MAX / 4 || w->used > SIZE_MAX / 4) return 0;
+  if (size < 1024) size = 1024;
+  while (size - w->used < n) size += size / 2;
+  data = (unsigned char *)realloc(w->data, size);
+  if (data == NULL) return 0;
+  w->data = data;
+  w->size = size;
+  return 1;
+}
+
+
+int writer_ref (Writer *w, void *shared) {
+  if (w->nrefs == w->sizerefs) {
+    int size = w->sizerefs * 2 + 4;
+    Shared **refs = (Shared **)realloc(w->refs, (size_t)size * sizeof(*refs));
+    if (refs == NULL) return -1;
+    w->refs = refs;
+    w->sizerefs = size;
+  }
+  w->refs[w->nrefs] = (Shared *)shared_retain(shared);
+  return w->nrefs++;
+}
+
+
+/* The bytes as a block of their own. */
+static Message *take_bytes (Writer *w) {
+  size_t size = w->used - WRITER_START;
+  Message *m;
+  if (size <= COPY_LIMIT) {
+    m = message_new(size);
+    if (m != NULL) memcpy(m->bytes, w->data + WRITER_START, size);
+  }
+  else {
+    void *data = realloc(w->data, w->used);
+    m = (Message *)(data != NULL ? data : (void *)w->data);
+    memset(m, 0, WRITER_START);
+    m->size = size;
+    w->data = NULL;
+    w->size = 0;
+  }
+  return m;
+}
+
+
+Message *writer_finish (Writer *w, uint64_t port) {
+  Shared **refs = NULL;
+  Message *m;
+  if (!writer_reserve(w, 1)) return NULL;
+  if (w->nrefs > 0) {
+    refs = (Shared **)malloc((size_t)w->nrefs * sizeof(*refs));
+    if (refs == NULL) return NULL;
+    memcpy(refs, w->refs, (size_t)w->nrefs * sizeof(*refs));
+  }
+  m = take_bytes(w);
+  if (m == NULL) {
+    free(refs);
+    return NULL;
+  }
+  m->refs = refs;
+  m->nrefs = w->nrefs;
+  m->port = port;
+  w->nrefs = 0;  /* they went along */
+  w->used = WRITER_START;
+  return m;
+}
+
+/* }====================================================== */

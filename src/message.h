@@ -1,0 +1,82 @@
+/*
+** message.h
+** What travels: bytes, and the counted things that they mention.
+*/
+
+#ifndef message_h
+#define message_h
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+/*
+** A thing with a count of references, shared by threads: the first field of
+** every struct that a message may mention. 'destroy' is called by whoever
+** lets the last reference go, on that thread.
+*/
+typedef struct Shared {
+  int refs;			/* atomic */
+  void (*destroy) (struct Shared *s);
+} Shared;
+
+void *shared_retain (void *s);		/* returns 's' */
+void shared_release (void *s);		/* NULL is fine */
+
+
+/*
+** A message has one owner at a time: encoder, mailbox, taker. It is one block:
+** this header, then its bytes. What it mentions counts as referenced from
+** before the send until after the decode.
+*/
+typedef struct Message {
+  struct Message *next;		/* in the list of its owner */
+  uint64_t port;		/* the port it goes to, in its isolate */
+  Shared **refs;		/* what it mentions, or NULL */
+  int nrefs;
+  int op;			/* of a control message, see isolate.h */
+  uint64_t capability;		/* that a control message carries */
+  struct Message *reply;	/* a control message's answer, refs[0] its box */
+  size_t size;			/* of the bytes */
+  unsigned char bytes[];
+} Message;
+
+/* An empty message with room for 'size' bytes; NULL when there is no memory. */
+Message *message_new (size_t size);
+
+/* Frees it and lets go of all it mentions. */
+void message_free (Message *m);
+
+
+/*
+** Bytes that grow, kept by their owner from one message to the next. Room for
+** a Message's header is left in front, so that a large one needs no copy.
+*/
+typedef struct Writer {
+  unsigned char *data;		/* header, bytes; NULL at first */
+  size_t used;			/* of 'data', header included */
+  size_t size;
+  Shared **refs;
+  int nrefs, sizerefs;
+} Writer;
+
+/* Offset of the first byte of content in 'data'. */
+#define WRITER_START	offsetof(Message, bytes)
+
+void writer_init (Writer *w);
+void writer_free (Writer *w);
+
+/* Forgets what was written and lets go of all references. */
+void writer_reset (Writer *w);
+
+/* Makes room for 'n' more bytes. Returns 0, unchanged, without memory. */
+int writer_reserve (Writer *w, size_t n);
+
+/* Adds a reference (and counts it). Returns its index, or -1. */
+int writer_ref (Writer *w, void *shared);
+
+/* What was written, as a message of its own; the writer is empty after it.
+** NULL, and unchanged, without memory. */
+Message *writer_finish (Writer *w, uint64_t port);
+
+#endif

@@ -1,0 +1,392 @@
+/*
+** platform.c
+** Threads, locks, clocks and wake-ups on POSIX systems; Linux by futex.
+*/
+
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#endif
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#endif
+
+#include "platform.h"
+
+
+/* {======================================================
+** Clock
+** ======================================================= */
+
+double clock_now (void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+
+/* 'seconds' as a timespec; what is past becomes 0, what is far a year. */
+static struct timespec totimespec (double seconds) {
+  struct timespec t;
+  if (!(seconds > 0)) seconds = 0;
+  if (seconds > 3e7) seconds = 3e7;
+  t.tv_sec = (time_t)seconds;
+  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+  return t;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Locks
+** ======================================================= */
+
+void mutex_init (Mutex *m) { pthread_mutex_init(m, NULL); }
+void mutex_destroy (Mutex *m) { pthread_mutex_destroy(m); }
+void mutex_lock (Mutex *m) { pthread_mutex_lock(m); }
+void mutex_unlock (Mutex *m) { pthread_mutex_unlock(m); }
+
+void cond_broadcast (Cond *c) { pthread_cond_broadcast(c); }
+
+
+void cond_init (Cond *c) {
+#if defined(__APPLE__)
+  pthread_cond_init(c, NULL);
+#else
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(c, &attr);
+  pthread_condattr_destroy(&attr);
+#endif
+}
+
+
+int cond_wait (Cond *c, Mutex *m, double deadline) {
+  struct timespec t;
+  if (deadline >= NEVER) return pthread_cond_wait(c, m) == 0;
+#if defined(__APPLE__)
+  t = totimespec(deadline - clock_now());
+  return pthread_cond_timedwait_relative_np(c, m, &t) != ETIMEDOUT;
+#else
+  t = totimespec(deadline);
+  return pthread_cond_timedwait(c, m, &t) != ETIMEDOUT;
+#endif
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Bell
+** ======================================================= */
+
+void bell_arm (Bell *b) {
+  /* sequentially consistent: armed before the last look at the queue */
+  __atomic_store_n(&b->word, 1, __ATOMIC_SEQ_CST);
+}
+
+
+void bell_disarm (Bell *b) { atomic_set(&b->word, 0); }
+
+#if defined(__linux__)
+
+void bell_init (Bell *b) { b->word = 0; }
+void bell_destroy (Bell *b) { (void)b; }
+
+
+int bell_wait (Bell *b, double deadline) {
+  for (;;) {
+    struct timespec t, *timeout = NULL;
+    if (deadline < NEVER) {
+      t = totimespec(deadline - clock_now());
+      timeout = &t;
+    }
+    if (syscall(SYS_futex, &b->word, FUTEX_WAIT_PRIVATE, 1, timeout, NULL, 0)
+        == 0 || errno == EAGAIN) {
+      if (atomic_get(&b->word) == 0) return BELL_RUNG;
+    }
+    else if (errno == ETIMEDOUT) {
+      if (deadline - clock_now() > 0) continue;  /* the year was over */
+      bell_disarm(b);
+      return BELL_TIMEOUT;
+    }
+    else {  /* EINTR */
+      bell_disarm(b);
+      return BELL_SIGNAL;
+    }
+  }
+}
+
+
+void bell_ring (Bell *b) {
+  if (__atomic_exchange_n(&b->word, 0, __ATOMIC_SEQ_CST) == 1)
+    syscall(SYS_futex, &b->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+#else  /* a condition variable; looks up often, for it cannot see signals */
+
+#define LOOKUP	0.05
+
+void bell_init (Bell *b) {
+  b->word = 0;
+  mutex_init(&b->lock);
+  cond_init(&b->cond);
+}
+
+
+void bell_destroy (Bell *b) {
+  mutex_destroy(&b->lock);
+  pthread_cond_destroy(&b->cond);
+}
+
+
+int bell_wait (Bell *b, double deadline) {
+  double now = clock_now();
+  int slice = deadline > now + LOOKUP;
+  int rung;
+  mutex_lock(&b->lock);
+  if (atomic_get(&b->word) == 1)
+    cond_wait(&b->cond, &b->lock, slice ? now + LOOKUP : deadline);
+  rung = atomic_swap(&b->word, 0) == 0;
+  mutex_unlock(&b->lock);
+  return rung ? BELL_RUNG : slice ? BELL_SIGNAL : BELL_TIMEOUT;
+}
+
+
+void bell_ring (Bell *b) {
+  if (__atomic_exchange_n(&b->word, 0, __ATOMIC_SEQ_CST) == 1) {
+    mutex_lock(&b->lock);
+    cond_broadcast(&b->cond);
+    mutex_unlock(&b->lock);
+  }
+}
+
+#endif
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Doorbell
+** ======================================================= */
+
+#if defined(__linux__)
+
+int doorbell_open (int *write_end) {
+  return *write_end = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+#else
+
+int doorbell_open (int *write_end) {
+  int fd[2], i;
+  if (pipe(fd) != 0) return -1;
+  for (i = 0; i < 2; i++) {
+    fcntl(fd[i], F_SETFL, fcntl(fd[i], F_GETFL) | O_NONBLOCK);
+    fcntl(fd[i], F_SETFD, FD_CLOEXEC);
+  }
+  *write_end = fd[1];
+  return fd[0];
+}
+
+#endif
+
+
+/* A full doorbell is rung already, so a short write is no loss. */
+void doorbell_ring (int write_end) {
+  uint64_t one = 1;
+  ssize_t n = write(write_end, &one, sizeof(one));
+  (void)n;
+}
+
+
+void doorbell_drain (int read_end) {
+  uint64_t sink[8];
+  while (read(read_end, sink, sizeof(sink)) == (ssize_t)sizeof(sink)) { }
+}
+
+
+void doorbell_close (int read_end, int write_end) {
+  if (read_end < 0) return;
+  close(read_end);
+  if (write_end != read_end) close(write_end);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Threads and signals
+** ======================================================= */
+
+/* The mask of the thread that started the first isolate. Signals that a
+** thread meets by its own fault are never blocked. */
+static sigset_t original_mask;
+static pthread_once_t original_once = PTHREAD_ONCE_INIT;
+
+static void save_mask (void) { pthread_sigmask(SIG_SETMASK, NULL, &original_mask); }
+
+void signals_save (void) { pthread_once(&original_once, save_mask); }
+
+
+void signals_open (void *saved) {
+  pthread_sigmask(SIG_SETMASK, &original_mask, (sigset_t *)saved);
+}
+
+
+void signals_restore (const void *saved) {
+  pthread_sigmask(SIG_SETMASK, (const sigset_t *)saved, NULL);
+}
+
+
+int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack) {
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
+                               SIGTRAP, SIGSYS, SIGPROF};
+  pthread_attr_t attr;
+  sigset_t closed, before;
+  size_t i;
+  int error;
+  signals_save();
+  sigfillset(&closed);
+  for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+    sigdelset(&closed, faults[i]);
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  error = pthread_attr_setstacksize(&attr, stack);
+  if (error == 0) {
+    pthread_sigmask(SIG_BLOCK, &closed, &before);  /* the thread inherits it */
+    error = pthread_create(t, &attr, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  pthread_attr_destroy(&attr);
+  return error;
+}
+
+
+void thread_set_name (const char *name) {
+  char kept[16];  /* what Linux shows: 15 bytes, never half a character */
+  size_t n = strlen(name);
+  if (n > sizeof(kept) - 1) {
+    n = sizeof(kept) - 1;
+    while (n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) n--;
+  }
+  memcpy(kept, name, n);
+  kept[n] = '\0';
+#if defined(__APPLE__)
+  pthread_setname_np(kept);
+#elif defined(__linux__)
+  pthread_setname_np(pthread_self(), kept);
+#endif
+}
+
+
+double thread_cpu (Thread t) {
+#if defined(__APPLE__)
+  (void)t;
+  return 0;
+#else
+  clockid_t id;
+  struct timespec used;
+  if (pthread_getcpuclockid(t, &id) != 0) return 0;
+  if (clock_gettime(id, &used) != 0) return 0;
+  return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+#endif
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** The process
+** ======================================================= */
+
+#if defined(__linux__)
+
+/* What the cgroup (version 2) of this process grants, or 0. */
+static int cgroup_quota (void) {
+  double quota = 0, period = 0;
+  FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (f == NULL) return 0;
+  if (fscanf(f, "%lf %lf", &quota, &period) != 2) quota = 0;
+  fclose(f);
+  return (quota > 0 && period > 0) ? (int)((quota + period - 1) / period) : 0;
+}
+
+#endif
+
+
+int processors (void) {
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+#if defined(__linux__)
+  cpu_set_t set;
+  int quota = cgroup_quota();
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) n = CPU_COUNT(&set);
+  if (quota > 0 && quota < n) n = quota;
+#endif
+  return n < 1 ? 1 : (int)n;
+}
+
+
+void entropy (void *bytes, size_t n) {
+  unsigned char *p = (unsigned char *)bytes;
+  size_t i;
+  double now;
+#if defined(__linux__)
+  if (getrandom(bytes, n, GRND_NONBLOCK) == (ssize_t)n) return;
+#else
+  FILE *f = fopen("/dev/urandom", "rb");
+  if (f != NULL) {
+    size_t got = fread(bytes, 1, n, f);
+    fclose(f);
+    if (got == n) return;
+  }
+#endif
+  now = clock_now();  /* better than the same for all */
+  for (i = 0; i < n; i++)
+    p[i] = (unsigned char)(((unsigned char *)&now)[i % sizeof(now)] ^
+                           (unsigned char)((uintptr_t)p >> (i % 8)) ^ i);
+}
+
+
+char *working_directory (void) { return getcwd(NULL, 0); }
+
+
+void library_pin (const void *address) {
+  Dl_info info;
+  if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+
+static int forked;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void in_child (void) { atomic_set(&forked, 1); }
+static void watch_fork (void) { pthread_atfork(NULL, NULL, in_child); }
+
+
+int process_forked (void) {
+  pthread_once(&fork_once, watch_fork);
+  return atomic_get(&forked);
+}
+
+/* }====================================================== */

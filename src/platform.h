@@ -1,0 +1,131 @@
+/*
+** platform.h
+** Threads, locks, clocks and wake-ups: the only room with #ifdef for systems.
+*/
+
+#ifndef platform_h
+#define platform_h
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/*
+** Atomics: plain fields, touched through these words only. Loads acquire,
+** stores release, the others do both ('atomic_swap': in one order for all).
+*/
+#define atomic_get(p)		__atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define atomic_set(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define atomic_add(p, v)	__atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
+#define atomic_swap(p, v)	__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+
+/* Sets '*p' to 'v' if it is 'old'; true if it was. */
+#define atomic_swap_if(p, old, v) \
+	__atomic_compare_exchange_n((p), &(old), (v), 0, \
+				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* Tells the processor that this is a waiting loop. */
+#if defined(__x86_64__) || defined(__i386__)
+#define cpu_relax()	__builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define cpu_relax()	__asm__ __volatile__("yield")
+#else
+#define cpu_relax()	((void)0)
+#endif
+
+
+/*
+** Locks. They guard a few pointers each and are never held across anything
+** that may wait, allocate or call Lua.
+*/
+typedef pthread_mutex_t Mutex;
+typedef pthread_cond_t Cond;
+
+#define MUTEX_INIT	PTHREAD_MUTEX_INITIALIZER
+
+void mutex_init (Mutex *m);
+void mutex_destroy (Mutex *m);
+void mutex_lock (Mutex *m);
+void mutex_unlock (Mutex *m);
+
+void cond_init (Cond *c);	/* waits measured by 'clock_now' */
+void cond_broadcast (Cond *c);
+
+/* Waits, with 'm' held, until woken (maybe for nothing) or 'deadline'.
+** Returns 0 when the deadline has passed. */
+int cond_wait (Cond *c, Mutex *m, double deadline);
+
+
+/*
+** A bell that one thread waits for and any thread rings. The waiter is woken
+** by a signal handler, too: that is how Ctrl-C and a kill reach it.
+*/
+typedef struct Bell {
+  int word;		/* 1 while the waiter sleeps or is about to */
+#if !defined(__linux__)
+  Mutex lock;
+  Cond cond;
+#endif
+} Bell;
+
+enum { BELL_RUNG, BELL_TIMEOUT, BELL_SIGNAL };
+
+#define NEVER	1e300		/* a deadline that never comes */
+
+void bell_init (Bell *b);
+void bell_destroy (Bell *b);
+
+/* The waiter's side: 'bell_arm', look once more whether there is work, then
+** 'bell_wait' until the deadline; any other way out is 'bell_disarm'. */
+void bell_arm (Bell *b);
+void bell_disarm (Bell *b);
+int bell_wait (Bell *b, double deadline);
+
+/* Any thread: wakes the waiter if it sleeps. One system call then, else none. */
+void bell_ring (Bell *b);
+
+
+/*
+** A descriptor that is readable while it was rung: for hosts that wait in
+** poll. Returns -1 when there is none to be had.
+*/
+int doorbell_open (int *write_end);
+void doorbell_ring (int write_end);
+void doorbell_drain (int read_end);
+void doorbell_close (int read_end, int write_end);
+
+
+/*
+** Threads. All are detached: their end is told by a message, not by a join.
+** 'all signals but keep' are blocked there (0 keeps none). Returns 0 when
+** started, else an errno; then nothing has happened.
+*/
+typedef pthread_t Thread;
+
+int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
+void thread_set_name (const char *name);	/* of the calling thread */
+double thread_cpu (Thread t);	/* seconds it has run; the thread must live */
+
+/* The signals that children of the process should start with: restores the
+** mask that the process had when its first isolate started; returns nothing
+** that can fail. */
+void signals_save (void);
+void signals_open (void *saved);	/* 'saved': room for a sigset_t */
+void signals_restore (const void *saved);
+
+
+double clock_now (void);		/* seconds, monotonic */
+int processors (void);			/* that this process may use */
+void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
+
+/* The working directory in a block of its own; NULL if there is none. */
+char *working_directory (void);
+
+/* Keeps the library that holds 'address' loaded until the process ends. */
+void library_pin (const void *address);
+
+/* True in the child of a fork: the threads of the parent are not there. */
+int process_forked (void);
+
+#endif

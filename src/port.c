@@ -1,0 +1,185 @@
+/*
+** port.c
+** The SendPort and Capability userdata, one per port and state.
+**
+** A weak table maps their ids to the userdata: so two that came by different
+** ways are the same object, equal and the same key.
+*/
+
+#include <stdio.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "encode.h"
+#include "port.h"
+
+
+#define SENDPORT	"isolate.SendPort"
+#define CAPABILITY	"isolate.Capability"
+
+const char PROXIES_KEY = 0;
+
+
+uint64_t unique_id (void) {
+  static uint64_t last = 0;  /* atomic */
+  return atomic_add(&last, 1);
+}
+
+
+/* Pushes this state's userdata with the id given, if there is one. */
+static int push_known (lua_State *L, uint64_t id) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PROXIES_KEY);
+  if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA) {
+    lua_remove(L, -2);
+    return 1;
+  }
+  lua_pop(L, 1);
+  return 0;  /* the table stays, for the new one */
+}
+
+
+/* Gives the userdata at the top its class and its place in the table under
+** it; that one is popped. */
+static void enter (lua_State *L, uint64_t id, const char *class) {
+  luaL_setmetatable(L, class);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, (lua_Integer)id);
+  lua_remove(L, -2);
+}
+
+
+void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
+  SendPort *p;
+  (void)S;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (push_known(L, id)) return;
+  p = (SendPort *)lua_newuserdatauv(L, sizeof(*p), 0);
+  p->box = NULL;
+  p->id = id;
+  enter(L, id, SENDPORT);
+  p->box = (Mailbox *)shared_retain(box);
+}
+
+
+void capability_push (lua_State *L, State *S, uint64_t id) {
+  Capability *c;
+  (void)S;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (push_known(L, id)) return;
+  c = (Capability *)lua_newuserdatauv(L, sizeof(*c), 0);
+  c->id = id;
+  enter(L, id, CAPABILITY);
+}
+
+
+/* The userdata at 'idx' if its metatable is the one at 'class'. */
+static void *test (lua_State *L, int idx, const void *class) {
+  int same;
+  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx))
+    return NULL;
+  same = lua_topointer(L, -1) == class;
+  lua_pop(L, 1);
+  return same ? lua_touserdata(L, idx) : NULL;
+}
+
+
+SendPort *sendport_test (lua_State *L, State *S, int idx) {
+  return (SendPort *)test(L, idx, S->sendport_class);
+}
+
+
+Capability *capability_test (lua_State *L, State *S, int idx) {
+  return (Capability *)test(L, idx, S->capability_class);
+}
+
+
+SendPort *sendport_check (lua_State *L, State *S, int arg) {
+  SendPort *p = sendport_test(L, S, arg);
+  if (p == NULL) luaL_typeerror(L, arg, "SendPort");
+  return p;
+}
+
+
+/* {======================================================
+** Methods
+** ======================================================= */
+
+/* port:send(message) */
+static int sendport_send (lua_State *L) {
+  State *S = state_of(L);
+  SendPort *p = sendport_check(L, S, 1);
+  Message *m;
+  lua_settop(L, 2);
+  m = encode(L, S, 2, ROOT_MESSAGE, p->id);
+  if (p->box != NULL) mailbox_post(p->box, m);
+  else message_free(m);  /* its state is closing */
+  return 0;
+}
+
+
+static int sendport_tostring (lua_State *L) {
+  char id[32];
+  SendPort *p = sendport_check(L, state_of(L), 1);
+  snprintf(id, sizeof(id), "%llu", (unsigned long long)p->id);
+  lua_pushfstring(L, "%s: %s", SENDPORT, id);
+  return 1;
+}
+
+
+static int sendport_gc (lua_State *L) {
+  SendPort *p = (SendPort *)lua_touserdata(L, 1);
+  Mailbox *box = p->box;
+  p->box = NULL;
+  shared_release(box);
+  return 0;
+}
+
+
+static int capability_tostring (lua_State *L) {
+  lua_pushfstring(L, "%s: %p", CAPABILITY, lua_touserdata(L, 1));
+  return 1;
+}
+
+
+/* Makes a class whose methods know the State at the top. Returns its
+** identity. */
+static const void *class (lua_State *L, const char *name,
+                          const luaL_Reg *metamethods,
+                          const luaL_Reg *methods) {
+  const void *identity;
+  luaL_newmetatable(L, name);
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, metamethods, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -3);
+  luaL_setfuncs(L, methods, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name + sizeof("isolate.") - 1);
+  lua_setfield(L, -2, "__metatable");
+  identity = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return identity;
+}
+
+/* }====================================================== */
+
+
+void port_open (lua_State *L, State *S) {
+  static const luaL_Reg sendport_meta[] = {
+    {"__tostring", sendport_tostring}, {"__gc", sendport_gc}, {NULL, NULL}
+  };
+  static const luaL_Reg sendport[] = {{"send", sendport_send}, {NULL, NULL}};
+  static const luaL_Reg capability_meta[] = {
+    {"__tostring", capability_tostring}, {NULL, NULL}
+  };
+  static const luaL_Reg capability[] = {{NULL, NULL}};
+  S->sendport_class = class(L, SENDPORT, sendport_meta, sendport);
+  S->capability_class = class(L, CAPABILITY, capability_meta, capability);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &PROXIES_KEY);
+}

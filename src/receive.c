@@ -1,0 +1,315 @@
+/*
+** receive.c
+** The receiver's side of the mailbox: control messages, and messages as
+** values, large ones in slices.
+*/
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "decode.h"
+#include "interrupt.h"
+#include "isolate.h"
+#include "port.h"
+#include "receive.h"
+#include "state.h"
+
+
+/* A message of this size or more is built on a coroutine of its own, which
+** yields after each slice, so that the loop can go on meanwhile. */
+#define LARGE		(64 * 1024)
+#define SLICE		0.0025	/* seconds */
+
+/* Registry: that coroutine. */
+static const char RECEIVING_KEY = 0;
+
+
+/* {======================================================
+** Small messages: built at once
+** ======================================================= */
+
+/* Protected. Argument: the decoder. */
+static int build (lua_State *L) {
+  Decoder *d = (Decoder *)lua_touserdata(L, 1);
+  decoder_start(L, d);
+  decoder_run(L, d, NEVER);
+  return (int)d->values;
+}
+
+
+/* Pushes a free decoder, or nil for the one that every state has. */
+static Decoder *push_decoder (lua_State *L, State *S) {
+  if (!S->decoder->busy) {
+    lua_pushnil(L);
+    return S->decoder;
+  }
+  return decoder_new(L);
+}
+
+
+/* Pushes true and the values of 'd's message, or false and an error. */
+static int receive_small (lua_State *L, Decoder *d) {
+  int before, status;
+  lua_pushboolean(L, 1);
+  before = lua_gettop(L);
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, d);
+  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  decoder_stop(d);
+  if (status != LUA_OK) {
+    lua_pushboolean(L, 0);
+    lua_replace(L, before);
+  }
+  return lua_gettop(L) - before + 1;
+}
+
+
+int receive_values (lua_State *L, State *S, Message *m) {
+  int top;
+  Decoder *d = decoder_new(L);
+  decoder_take(d, S, m);
+  top = lua_gettop(L);
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, d);
+  lua_call(L, 1, LUA_MULTRET);
+  decoder_stop(d);
+  return lua_gettop(L) - top;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Large messages: a slice at a time
+** ======================================================= */
+
+static int build_slice (lua_State *co, int status, lua_KContext ctx) {
+  Decoder *d = (Decoder *)ctx;
+  (void)status;
+  if (!decoder_run(co, d, clock_now() + SLICE))
+    return lua_yieldk(co, 0, ctx, build_slice);
+  return (int)d->values;
+}
+
+
+/* The coroutine's function. Argument: the decoder, which it keeps alive. */
+static int build_large (lua_State *co) {
+  Decoder *d = (Decoder *)lua_touserdata(co, 1);
+  decoder_start(co, d);
+  return build_slice(co, LUA_OK, (lua_KContext)d);
+}
+
+
+/* Makes the coroutine that will build 'S->inbox's first message. */
+static void begin_large (lua_State *L, State *S) {
+  lua_State *co = lua_newthread(L);
+  Decoder *d;
+  lua_pushcfunction(co, build_large);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  d = decoder_new(L);
+  lua_xmove(L, co, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &RECEIVING_KEY);
+  decoder_take(d, S, queue_pop(&S->inbox));
+  S->receiving = co;
+  S->large = d;
+  S->collecting = lua_gc(L, LUA_GCISRUNNING);
+  lua_gc(L, LUA_GCSTOP);
+}
+
+
+/* The coroutine has ended: what it held is free, the collector as before. */
+static void end_large (lua_State *L, State *S) {
+  decoder_stop(S->large);
+  S->receiving = NULL;
+  S->large = NULL;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &RECEIVING_KEY);
+  if (S->collecting) lua_gc(L, LUA_GCRESTART);
+}
+
+
+/* Builds one slice. Pushes false; at the end, what 'receive_small' does. */
+static int receive_slice (lua_State *L, State *S) {
+  lua_State *co = S->receiving;
+  uint64_t port = S->large->m->port;
+  int first = S->large->stage == 0, n, status, top = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &RECEIVING_KEY);  /* alive to the end */
+  status = lua_resume(co, L, first ? 1 : 0, &n);
+  if (status == LUA_YIELD) {
+    /* a young generation that large would be a pause as long as its copying */
+    if (first) lua_gc(L, LUA_GCINC, 0, 0, 0);
+    lua_settop(L, top);
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  lua_pushinteger(L, (lua_Integer)port);
+  lua_pushboolean(L, status == LUA_OK);
+  if (status != LUA_OK) n = 1;
+  luaL_checkstack(L, n + LUA_MINSTACK, "too many values");
+  lua_xmove(co, L, n);
+  end_large(L, S);
+  interrupt_check(L, S->isolate);
+  return n + 2;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Control messages
+** ======================================================= */
+
+/* Is the capability among those that hold the isolate? Then its place. */
+static int held (const State *S, uint64_t capability) {
+  int i;
+  for (i = 0; i < S->npauses; i++)
+    if (S->pauses[i] == capability) return i;
+  return -1;
+}
+
+
+void receive_pause (lua_State *L, State *S, uint64_t capability) {
+  if (held(S, capability) >= 0) return;  /* twice is once */
+  if (S->npauses == S->sizepauses) {
+    int size = S->sizepauses * 2 + 4;
+    uint64_t *pauses = (uint64_t *)lua_newuserdatauv(L, (size_t)size * sizeof(uint64_t), 0);
+    int i;
+    for (i = 0; i < S->npauses; i++) pauses[i] = S->pauses[i];
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &S->pauses);  /* frees the old one */
+    S->pauses = pauses;
+    S->sizepauses = size;
+  }
+  S->pauses[S->npauses++] = capability;
+}
+
+
+static void resume (State *S, uint64_t capability) {
+  int i = held(S, capability);
+  if (i >= 0) S->pauses[i] = S->pauses[--S->npauses];
+}
+
+
+/* Handles what is in the control lane, in order. May raise: a kill. */
+static void control (lua_State *L, State *S) {
+  Message *m;
+  while ((m = queue_pop(&S->control)) != NULL) {
+    int op = m->op;
+    uint64_t capability = m->capability;
+    if (op == CONTROL_PING) {
+      Message *reply = m->reply;
+      m->reply = NULL;
+      mailbox_post((Mailbox *)m->refs[0], reply);
+    }
+    message_free(m);
+    switch (op) {
+      case CONTROL_KILL: interrupt_self(L, S->isolate, STOP_KILL); break;
+      case CONTROL_PAUSE: receive_pause(L, S, capability); break;
+      case CONTROL_RESUME: resume(S, capability); break;
+    }
+  }
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Taking
+** ======================================================= */
+
+/* A signal's handler may have set a hook on the main thread, as the lua5.4
+** program does at Ctrl-C. In a coroutine it would never be seen. */
+static void mirror_hook (lua_State *L, lua_State *main, lua_Hook before) {
+  lua_Hook hook = lua_gethook(main);
+  if (main != L && hook != before)
+    lua_sethook(L, hook, lua_gethookmask(main), lua_gethookcount(main));
+}
+
+
+/* Waits for the mailbox. True if it may have something now. */
+static int wait (lua_State *L, State *S, double deadline) {
+  Isolate *iso = S->isolate;
+  lua_State *main;
+  lua_Hook before;
+  int result, paused = S->npauses > 0;
+  if (deadline <= 0 && !paused) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  before = lua_gethook(main);
+  atomic_set(&iso->state, paused ? ISOLATE_PAUSED : ISOLATE_IDLE);
+  result = mailbox_wait(&iso->box, &iso->stop, paused ? NEVER : deadline);
+  atomic_set(&iso->state, ISOLATE_RUNNING);
+  interrupt_check(L, iso);
+  if (result == BELL_SIGNAL) mirror_hook(L, main, before);
+  return result == BELL_RUNG;
+}
+
+
+/* Does somebody receive at the port of the first message in the inbox? Else
+** it is dropped. */
+static int has_receiver (lua_State *L, State *S) {
+  int has;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
+  has = lua_rawgeti(L, -1, (lua_Integer)S->inbox.head->port) != LUA_TNIL;
+  lua_pop(L, 2);
+  if (!has) message_free(queue_pop(&S->inbox));
+  return has;
+}
+
+
+/* take(deadline?): the next message, waiting for it until 'deadline' (by
+** 'now'; nil: for ever; 0: not at all). Control messages are handled on the
+** way; a paused isolate stays in here. Returns
+**   port id, true, values…       a message
+**   port id, false, error        a message that could not be built
+**   false                        a slice of a large one, there is more to do
+**   (nothing)                    the time is up, or a signal came
+*/
+int receive_take (lua_State *L) {
+  State *S = state_of(L);
+  Mailbox *box = &S->isolate->box;
+  double deadline = luaL_optnumber(L, 1, NEVER);
+  lua_settop(L, 0);
+  do {
+    mailbox_take(box, &S->inbox, &S->control);
+    if (S->control.head != NULL) control(L, S);
+    interrupt_check(L, S->isolate);
+    if (S->npauses > 0) continue;
+    if (S->receiving != NULL && !S->large->busy) return receive_slice(L, S);
+    while (S->inbox.head != NULL) {
+      Decoder *d;
+      atomic_add(&box->queued, -1);
+      if (!has_receiver(L, S)) continue;
+      if (S->inbox.head->size >= LARGE && S->receiving == NULL) {
+        begin_large(L, S);
+        return receive_slice(L, S);
+      }
+      d = push_decoder(L, S);
+      decoder_take(d, S, queue_pop(&S->inbox));
+      lua_pushinteger(L, (lua_Integer)d->m->port);
+      return receive_small(L, d) + 1;
+    }
+  } while (wait(L, S, deadline));
+  return 0;
+}
+
+
+int receive_hold (lua_State *L) {
+  State *S = state_of(L);
+  do {
+    mailbox_take(&S->isolate->box, &S->inbox, &S->control);
+    control(L, S);
+    interrupt_check(L, S->isolate);
+  } while (S->npauses > 0 && (wait(L, S, NEVER), 1));
+  return 0;
+}
+
+
+int receive_pending (lua_State *L) {
+  State *S = state_of(L);
+  lua_pushboolean(L, S->inbox.head != NULL || S->receiving != NULL ||
+                     atomic_get(&S->isolate->box.waiting));
+  return 1;
+}
+
+/* }====================================================== */

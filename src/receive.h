@@ -1,0 +1,34 @@
+/*
+** receive.h
+** The receiver's side of the mailbox: control messages, and messages as
+** values, large ones in slices.
+*/
+
+#ifndef receive_h
+#define receive_h
+
+#include <stdint.h>
+
+#include "lua.h"
+
+struct Message;
+struct State;
+
+
+/* take(deadline?): see receive.c. A function of the core. */
+int receive_take (lua_State *L);
+
+/* pending(): does anything wait to be taken, or is being built? */
+int receive_pending (lua_State *L);
+
+/* hold(): handles control messages; comes back when nothing holds the isolate. */
+int receive_hold (lua_State *L);
+
+/* The isolate is held by 'capability' from now on, until that is resumed. */
+void receive_pause (lua_State *L, struct State *S, uint64_t capability);
+
+/* Pushes the values of a message that did not come through the mailbox, and
+** returns their number. Owns 'm'; raises when it cannot be built. */
+int receive_values (lua_State *L, struct State *S, struct Message *m);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+** spawn.c
+** A new isolate, from a table that the Lua layer has checked.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "core.h"
+#include "encode.h"
+#include "isolate.h"
+#include "port.h"
+#include "state.h"
+#include "libraries.h"
+
+
+#define BOX	"isolate.Birth"
+
+
+/* The isolate belongs to a box until it is started: whatever raises before
+** that lets it go. */
+typedef struct Birth { Isolate *iso; } Birth;
+
+static int birth_gc (lua_State *L) {
+  Birth *box = (Birth *)lua_touserdata(L, 1);
+  shared_release(box->iso);
+  box->iso = NULL;
+  return 0;
+}
+
+
+static Birth *birth_new (lua_State *L) {
+  Birth *box = (Birth *)lua_newuserdatauv(L, sizeof(*box), 0);
+  box->iso = NULL;
+  if (luaL_newmetatable(L, BOX)) {
+    lua_pushcfunction(L, birth_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return box;
+}
+
+
+/* A copy of config[field], a string, or NULL. */
+static char *copy_field (lua_State *L, const char *field) {
+  char *copy = NULL;
+  size_t len;
+  if (lua_getfield(L, 1, field) == LUA_TSTRING) {
+    const char *s = lua_tolstring(L, -1, &len);
+    copy = (char *)malloc(len + 1);
+    if (copy == NULL) luaL_error(L, "not enough memory");
+    memcpy(copy, s, len + 1);
+  }
+  lua_pop(L, 1);
+  return copy;
+}
+
+
+static lua_Number number_field (lua_State *L, const char *field,
+                                lua_Number otherwise) {
+  lua_Number x = otherwise;
+  if (lua_getfield(L, 1, field) == LUA_TNUMBER) x = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return x;
+}
+
+
+static int true_field (lua_State *L, const char *field) {
+  int is;
+  lua_getfield(L, 1, field);
+  is = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+
+/* The bits of the libraries in config.libs; all without it. */
+static int libs_field (lua_State *L) {
+  int bits = ~0, i;
+  if (lua_getfield(L, 1, "libs") == LUA_TTABLE) {
+    bits = 0;
+    for (i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
+      bits |= libraries_bit(lua_tostring(L, -1));
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return bits;
+}
+
+
+/* Registers the port in config[field] by 'listen'. */
+static void listen_field (lua_State *L, State *S, Isolate *iso,
+                          const char *field, int exit, int error) {
+  SendPort *p;
+  int ok = 1;
+  lua_getfield(L, 1, field);
+  p = sendport_test(L, S, -1);
+  if (p != NULL && exit) {
+    Message *m;
+    lua_pushnil(L);
+    m = encode(L, S, lua_gettop(L), ROOT_RESPONSE, p->id);
+    lua_pop(L, 1);
+    ok = isolate_listen_exit(iso, p->box, p->id, m);
+  }
+  if (p != NULL && error && ok) ok = isolate_listen_error(iso, p->box, p->id);
+  if (!ok) luaL_error(L, "not enough memory");
+  lua_pop(L, 1);
+}
+
+
+static void configure (lua_State *L, State *S, Isolate *iso) {
+  iso->stack = (size_t)number_field(L, "stack_size", 1024 * 1024);
+  iso->heap.limit = (size_t)number_field(L, "memory_limit", 0);
+  iso->grace = number_field(L, "grace", 0.05);
+  iso->fatal = true_field(L, "errors_are_fatal");
+  iso->paused = true_field(L, "paused");
+  iso->libs = libs_field(L);
+  iso->path = copy_field(L, "path");
+  iso->cpath = copy_field(L, "cpath");
+  if (lua_getfield(L, 1, "setup") == LUA_TTABLE)
+    iso->setup = encode(L, S, lua_gettop(L), ROOT_MESSAGE, 0);
+  lua_pop(L, 1);
+  listen_field(L, S, iso, "on_error", 0, 1);
+  listen_field(L, S, iso, "reply", 1, 1);
+  listen_field(L, S, iso, "on_exit", 1, 0);
+}
+
+
+/* spawn(config, kind, fn, …): starts an isolate that boots with config.reply,
+** fn, …; 'kind' is "call" or "spawn" and says how an error names them.
+** Returns its control port and two capabilities; or nil and a message. */
+int core_spawn (lua_State *L) {
+  State *S = state_of(L);
+  const char *kind = luaL_checkstring(L, 2), *name;
+  Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
+  Birth *box;
+  Isolate *iso;
+  int error;
+  box = birth_new(L);
+  lua_replace(L, 2);
+  lua_getfield(L, 1, "name");
+  name = lua_tostring(L, -1);
+  box->iso = iso = isolate_new(name ? name : "isolate", S->isolate->root);
+  lua_pop(L, 1);
+  if (iso == NULL) return luaL_error(L, "not enough memory");
+  lua_getfield(L, 1, "reply");
+  lua_insert(L, 3);
+  iso->boot = encode(L, S, 3, roots, 0);
+  configure(L, S, iso);
+  error = isolate_start(iso);
+  if (error != 0) {
+    luaL_pushfail(L);
+    lua_pushfstring(L, "cannot start a thread: %s", strerror(error));
+    return 2;
+  }
+  sendport_push(L, S, &iso->box, iso->id);
+  capability_push(L, S, iso->pause_capability);
+  capability_push(L, S, iso->terminate_capability);
+  return 3;
+}

@@ -1,0 +1,50 @@
+/*
+** state.h
+** What one lua_State has of ours: made with the module, freed by its close.
+** Only that state's thread touches it.
+*/
+
+#ifndef state_h
+#define state_h
+
+#include "lua.h"
+
+#include "mailbox.h"
+#include "names.h"
+
+struct Isolate;
+struct Encoder;
+struct Decoder;
+
+
+typedef struct State {
+  struct Isolate *isolate;	/* counted */
+  struct Encoder *encoder;	/* the one that is used unless it is busy */
+  struct Decoder *decoder;
+  Names names;
+  const void *globals;		/* identity of the globals table */
+  const void *sendport_class;	/* identities of our metatables */
+  const void *capability_class;
+  Queue inbox;			/* taken from the mailbox, not yet handled */
+  Queue control;
+  lua_State *receiving;		/* builds a large message, or NULL */
+  struct Decoder *large;	/* its decoder */
+  int collecting;		/* the collector ran before that */
+  uint64_t *pauses;		/* capabilities that hold the isolate */
+  int npauses, sizepauses;
+  int rebuilding;		/* depth of rebuilds: they may not wait */
+} State;
+
+/* Keys in the registry. */
+extern const char STATE_KEY;	/* the State, a userdata */
+extern const char PORTS_KEY;	/* port id -> the object that receives */
+extern const char PROXIES_KEY;	/* id -> SendPort or Capability; weak */
+extern const char TASKS_KEY;	/* coroutine of a task -> true */
+
+/* The State of functions made by 'luaL_setfuncs(L, …, 1)' with it. */
+#define state_of(L)	((State *)lua_touserdata(L, lua_upvalueindex(1)))
+
+/* The State of a lua_State where the module is open. */
+State *state_find (lua_State *L);
+
+#endif
