@@ -27,10 +27,6 @@
 #include "platform.h"
 
 
-#if !defined(ISOLATE_SIGNAL)
-#define ISOLATE_SIGNAL	SIGURG	/* ignored by default, unused by libc */
-#endif
-
 /* Instructions between two looks at the clock within the grace. */
 #define GRACE_COUNT	1000
 
@@ -125,7 +121,7 @@ static void install_handler (void) {
   action.sa_sigaction = handler;
   action.sa_flags = SA_SIGINFO;  /* no SA_RESTART: blocked calls must return */
   sigemptyset(&action.sa_mask);
-  sigaction(ISOLATE_SIGNAL, &action, &previous);
+  sigaction(STOP_SIGNAL, &action, &previous);
 }
 
 
@@ -133,7 +129,7 @@ static void install_handler (void) {
 static int signal_isolate (Isolate *iso) {
   int ended;
   mutex_lock(&iso->lock);
-  if (iso->alive) pthread_kill(iso->thread, ISOLATE_SIGNAL);
+  if (iso->alive) pthread_kill(iso->thread, STOP_SIGNAL);
   ended = iso->ended;
   mutex_unlock(&iso->lock);
   return !ended;

@@ -418,6 +418,7 @@ static void each (uint64_t root, const Isolate *except, void (*f) (Isolate *)) {
 
 
 static void abandon (Isolate *iso) {
+  atomic_set(&iso->abandoned, 1);
   fprintf(stderr, "isolate '%s' does not stop (in a long C call?): abandoned\n",
           iso->name);
 }

@@ -46,6 +46,7 @@ typedef struct Isolate {
   int fatal;			/* atomic: uncaught errors end it */
   int stop;			/* atomic: why it is to stop */
   int requested;		/* atomic: its thread is being interrupted */
+  int abandoned;		/* atomic: nobody waits for it any more */
 
   Mutex lock;			/* guards the four fields below */
   Listener *on_exit;

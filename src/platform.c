@@ -259,16 +259,16 @@ void signals_restore (const void *saved) {
 
 
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack) {
-  static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
-                               SIGTRAP, SIGSYS, SIGPROF};
+  static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP,
+                             SIGSYS, SIGPROF, STOP_SIGNAL};
   pthread_attr_t attr;
   sigset_t closed, before;
   size_t i;
   int error;
   signals_save();
   sigfillset(&closed);
-  for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-    sigdelset(&closed, faults[i]);
+  for (i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+    sigdelset(&closed, open[i]);
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   error = pthread_attr_setstacksize(&attr, stack);

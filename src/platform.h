@@ -98,9 +98,14 @@ void doorbell_close (int read_end, int write_end);
 
 /*
 ** Threads. All are detached: their end is told by a message, not by a join.
-** 'all signals but keep' are blocked there (0 keeps none). Returns 0 when
-** started, else an errno; then nothing has happened.
+** All signals are blocked there, but for those that a thread meets by its own
+** fault, and for STOP_SIGNAL. Returns 0 when started, else an errno; then
+** nothing has happened.
 */
+#if !defined(STOP_SIGNAL)
+#define STOP_SIGNAL	SIGURG	/* ignored by default, unused by libc */
+#endif
+
 typedef pthread_t Thread;
 
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);

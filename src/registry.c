@@ -46,8 +46,8 @@ void registry_remove (Isolate *iso) {
 static Isolate *find (uint64_t id, uint64_t root, const Isolate *except) {
   Isolate *iso;
   for (iso = first; iso != NULL; iso = iso->next)
-    if (iso->id > id && iso != except && (root == 0 || iso->root == root))
-      return iso;
+    if (iso->id > id && iso != except && (root == 0 || iso->root == root) &&
+        !atomic_get(&iso->abandoned)) return iso;
   return NULL;
 }
 

@@ -16,6 +16,8 @@ void registry_remove (Isolate *iso);
 ** descends from 'root', or from any for 0; NULL at the end. */
 Isolate *registry_next (uint64_t id, uint64_t root);
 
+/* Abandoned isolates do not count in either. */
+
 /* Waits until no descendant of 'root' (0: of any) but 'except' lives. False
 ** when some still do at the deadline. */
 int registry_wait (uint64_t root, const Isolate *except, double deadline);
