@@ -161,13 +161,10 @@ static void seen_reset (Seen *s) {
 ** Notes, for explain: {depth=, step=, kind=, bytes=, name=, refused=}
 ** ======================================================= */
 
-/* Adds a note on the value at the top, unless it is a plain one. */
+/* Adds a note on the value at the top. */
 static void note_value (Encoder *E) {
   lua_State *L = E->L;
   int slots = E->depth > 0 ? frame_slots(&E->frames[E->depth - 1]) : 0;
-  if (!(lua_type(L, -1) >= LUA_TTABLE ||
-        (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) >= LONG_STRING)))
-    return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_insert(L, -(slots + 1));  /* the frame's slots on top, for its step */
   if (slots > 0) frame_pushstep(L, &E->frames[E->depth - 1]);
@@ -334,6 +331,22 @@ static void put_module (Encoder *E, int tag) {
 static void put_string (Encoder *E, int idx);
 
 
+/* Does the module (under its name and nil, at the top) hold C functions that
+** are its own? */
+static int is_c_library (lua_State *L, const Names *names) {
+  int top = lua_gettop(L), is = 0;
+  if (!lua_istable(L, top - 2)) return 0;
+  lua_pushnil(L);
+  while (!is && lua_next(L, top - 2)) {
+    if (lua_iscfunction(L, -1) && names_find(L, names, -1) == NAMED_FUNCTION)
+      is = lua_rawequal(L, -2, top - 1);
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+  return is;
+}
+
+
 /* Looks for the value at the top in the loaded modules, and writes its name
 ** if it has one; false if not, with nothing written. A table that is just a
 ** field of a module goes by name only 'asclass', found as a metatable. */
@@ -346,7 +359,8 @@ static int put_name (Encoder *E, int asclass) {
     return 0;
   }
   if (!names_findable(L, -2)) {  /* set by hand: a copy will do, if it can */
-    if (lua_iscfunction(L, -3)) {
+    if (lua_iscfunction(L, -3) ||
+        (kind == NAMED_MODULE && is_c_library(L, &E->S->names))) {
       lua_pushfstring(L, "`require` cannot find '%s'", lua_tostring(L, -2));
       lua_replace(L, -3);
       lua_pop(L, 1);
@@ -427,6 +441,14 @@ static void put_cfunction (Encoder *E) {
 }
 
 
+/* Is the value written now the function that an isolate is to call? Most of
+** these are new each time and in no module, so that is not looked up twice. */
+static int is_called (const Encoder *E) {
+  return E->depth == 1 && E->root == 2 &&
+         (E->roots == ROOT_CALL || E->roots == ROOT_SPAWN);
+}
+
+
 /* The function at the top. True if it is written, false for a new frame. */
 static int put_function (Encoder *E) {
   lua_State *L = E->L;
@@ -442,8 +464,8 @@ static int put_function (Encoder *E) {
   }
   if (put_again(E, address) || put_name(E, 0)) return 1;
   f = open_frame(E, FRAME_UPVALUE);
-  if (!function_info(L, -1) && E->depth > 1 && E->fresh == 1) {
-    /* new, and inside something: maybe a module grew since it was indexed */
+  if (!function_info(L, -1) && E->fresh == 1 && !is_called(E)) {
+    /* new: maybe a module grew since it was indexed */
     E->fresh = 2;
     names_refresh(L, &E->S->names, 1);
     lua_insert(L, -2);
@@ -593,9 +615,11 @@ static int put_userdata (Encoder *E) {
 static int put_value (Encoder *E, int asclass) {
   lua_State *L = E->L;
   size_t start = here(E);
+  lua_Integer note = 0;
   int done = 1;
   if (E->explaining) {
     note_value(E);
+    note = E->notes;
     if (note_refused(E)) {
       lua_pop(L, 1);
       return 1;
@@ -617,8 +641,7 @@ static int put_value (Encoder *E, int asclass) {
     default: refuse_kind(E);
   }
   if (done) {
-    if (E->explaining && lua_type(L, -1) >= LUA_TTABLE)
-      note_bytes(E, E->notes, start);
+    if (E->explaining) note_bytes(E, note, start);
     lua_pop(L, 1);
   }
   return done;

@@ -7,6 +7,7 @@
 #ifndef heap_h
 #define heap_h
 
+#include "platform.h"
 #include <signal.h>
 #include <stddef.h>
 

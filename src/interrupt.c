@@ -7,9 +7,10 @@
 **   1. whoever wants an isolate to stop sets its 'stop', rings its bell, and
 **      sends its thread a signal;
 **   2. the handler, on that thread, sets the hook on all its coroutines;
-**   3. the hook raises an error. From then on the grace runs: handlers of
-**      to-be-closed variables work as ever;
-**   4. after the grace, the hook raises at every instruction;
+**   3. the hook raises an error, again at every instruction of the code that
+**      ran. But for the time of the grace, handlers of to-be-closed variables
+**      work as ever;
+**   4. after the grace, the hook raises at every instruction of theirs, too;
 **   5. a helper thread sends the signal again and again until the isolate has
 **      ended: the first may have come just before a call that blocks, or in
 **      the middle of a change to the register of coroutines, or its hook may
@@ -27,47 +28,116 @@
 #include "platform.h"
 
 
-/* Instructions between two looks at the clock within the grace. */
-#define GRACE_COUNT	1000
-
 #define EVERYTHING	(LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
+
+/* Within a handler of the grace: instructions between two looks at it. */
+#define HANDLER_MASK	(LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT)
+#define HANDLER_COUNT	1000
 
 
 /* {======================================================
 ** On the isolate's thread
+**
+** Code that ran when the isolate was stopped must not go on, whatever caught
+** the error: pcall, or the resume of a coroutine. Handlers of to-be-closed
+** variables, which the unwinding calls, may. What tells them apart: old code
+** cannot call anything before an instruction of its own has met the hook. So
+** a function that is entered, and is not called by a handler that we know, is
+** a new handler; and an instruction that does not belong to a handler is old.
 ** ======================================================= */
 
 /* The error that unwinds; nothing in Lua can make one like it. */
 static const char STOPPED = 0;
 
+/* Registry: coroutines that the error went through, in order. */
+const char TORN_KEY = 0;
+
 
 static void hook (lua_State *L, lua_Debug *ar);
 
 
+static int in_grace (const Isolate *iso) {
+  return iso->grace_end > 0 && clock_now() < iso->grace_end;
+}
+
+
 /* Sets the hook as the phase of the stop demands it. */
 static void arm (Isolate *iso) {
-  if (iso->grace_end > 0 && clock_now() < iso->grace_end)
-    heap_sethook(&iso->heap, hook, LUA_MASKCOUNT, GRACE_COUNT);
+  if (iso->nhandlers > 0 && in_grace(iso))
+    heap_sethook(&iso->heap, hook, HANDLER_MASK, HANDLER_COUNT);
   else
     heap_sethook(&iso->heap, hook, EVERYTHING, 1);
 }
 
 
+/* Raises in L. A coroutine is noted: its variables are closed at the end. */
 static int raise_stop (lua_State *L) {
+  if (lua_checkstack(L, LUA_MINSTACK) && !lua_pushthread(L) &&
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &TORN_KEY) == LUA_TTABLE) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    int known = lua_rawgeti(L, -1, n) == LUA_TTHREAD && lua_tothread(L, -1) == L;
+    lua_pop(L, 1);
+    if (!known) {
+      lua_pushvalue(L, -2);
+      lua_rawseti(L, -2, n + 1);
+    }
+  }
   lua_pushlightuserdata(L, (void *)&STOPPED);
   return lua_error(L);
 }
 
 
-/* The first time the grace begins; within it the code goes on. */
+/* The handler that the running function belongs to, from 1; 0 for none. */
+static int handler_of (lua_State *L, const Isolate *iso) {
+  lua_Debug ar;
+  int level, i;
+  for (i = iso->nhandlers; i > 0 && iso->handlers[i - 1].L != L; i--) { }
+  if (i == 0) return 0;
+  for (level = 0; lua_getstack(L, level, &ar); level++)
+    if (ar.i_ci == iso->handlers[i - 1].frame) return i;
+  return 0;
+}
+
+
+/* The function just entered is a handler, unless one has called it. */
+static void enter (lua_State *L, Isolate *iso) {
+  lua_Debug ar;
+  int i;
+  if (handler_of(L, iso) > 0 || !lua_getstack(L, 0, &ar)) return;
+  for (i = 0; i < iso->nhandlers && iso->handlers[i].L != L; i++) { }
+  if (i == MAX_HANDLERS) return;  /* coroutines in coroutines: too deep */
+  iso->handlers[i].L = L;
+  iso->handlers[i].frame = ar.i_ci;
+  iso->nhandlers = i + 1;
+  arm(iso);
+}
+
+
+/* The running function returns: maybe it is a handler. */
+static void leave (lua_State *L, Isolate *iso) {
+  lua_Debug ar;
+  int i = handler_of(L, iso);
+  if (i > 0 && lua_getstack(L, 0, &ar) && ar.i_ci == iso->handlers[i - 1].frame) {
+    iso->nhandlers = i - 1;
+    arm(iso);
+  }
+}
+
+
 static void hook (lua_State *L, lua_Debug *ar) {
   Isolate *iso = isolate_here();
-  (void)ar;
   if (iso == NULL || !atomic_get(&iso->stop)) {
     lua_sethook(L, NULL, 0, 0);
     return;
   }
-  if (iso->grace_end > 0 && clock_now() < iso->grace_end) return;
+  if (in_grace(iso)) {
+    switch (ar->event) {
+      case LUA_HOOKCALL: case LUA_HOOKTAILCALL: enter(L, iso); return;
+      case LUA_HOOKRET: leave(L, iso); return;
+      default: if (handler_of(L, iso) > 0) return;
+    }
+  }
+  iso->nhandlers = 0;
   if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
   arm(iso);
   raise_stop(L);

@@ -10,6 +10,9 @@
 
 #include "isolate.h"
 
+/* Registry: a list of the coroutines that a stop has gone through. */
+extern const char TORN_KEY;
+
 /* Any thread: makes the isolate's thread notice that it is to stop. Goes on
 ** until it has ended. */
 void interrupt_request (Isolate *iso);

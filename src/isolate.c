@@ -251,6 +251,8 @@ static int live (lua_State *L) {
   Isolate *iso = (Isolate *)lua_touserdata(L, 1);
   libraries_open(L, iso);
   core_preload(L, iso);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &TORN_KEY);
   iso->hookable = 1;
   interrupt_check(L, iso);
   lua_getglobal(L, "require");
@@ -272,27 +274,38 @@ static int tell (lua_State *L) {
 }
 
 
-/* Protected: closes the tasks that still wait, so that their to-be-closed
-** variables are closed; within the grace if there is one. */
+/* Closes the coroutine at the top if it has something to close. */
+static void close_if_open (lua_State *L) {
+  lua_State *co = lua_tothread(L, -1);
+  if (co != NULL && co != L && lua_status(co) != LUA_OK)
+    close_coroutine(co, L);
+}
+
+
+/* Protected: closes the to-be-closed variables of coroutines: those that a
+** stop went through, and tasks that still wait. */
 static int close_tasks (lua_State *L) {
   int n = 0, i;
   lua_settop(L, 0);
-  lua_newtable(L);  /* a list first: handlers may start new ones */
+  lua_newtable(L);  /* a list first: handlers may start new tasks */
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY) == LUA_TTABLE) {
     lua_pushnil(L);
     while (lua_next(L, 2)) {
       lua_pop(L, 1);
-      if (lua_isthread(L, -1)) {
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, 1, ++n);
-      }
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, 1, ++n);
     }
   }
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TORN_KEY);
+  for (i = 1; lua_rawgeti(L, 2, i) == LUA_TTHREAD; i++) {
+    close_if_open(L);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   for (i = 1; i <= n; i++) {
-    lua_State *co;
     lua_rawgeti(L, 1, i);
-    co = lua_tothread(L, -1);
-    if (lua_status(co) == LUA_YIELD) close_coroutine(co, L);
+    close_if_open(L);
     lua_pop(L, 1);
   }
   return 0;

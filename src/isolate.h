@@ -31,6 +31,16 @@ enum { CONTROL_KILL, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_PING };
 enum { ISOLATE_RUNNING, ISOLATE_IDLE, ISOLATE_PAUSED };
 
 
+/* A handler of a to-be-closed variable, running in the grace: its coroutine
+** and its frame (lua_Debug.i_ci). It may resume a coroutine, and so on. */
+typedef struct Handler {
+  lua_State *L;
+  const void *frame;
+} Handler;
+
+#define MAX_HANDLERS	4
+
+
 /*
 ** The control block: what other threads may know of an isolate. It outlives
 ** the isolate as long as a SendPort refers to it.
@@ -59,6 +69,8 @@ typedef struct Isolate {
   Heap heap;
   double grace;			/* seconds for __close handlers at a kill */
   double grace_end;		/* when that is over; 0 = has not begun */
+  Handler handlers[MAX_HANDLERS];	/* that run in the grace */
+  int nhandlers;
   volatile sig_atomic_t hookable;	/* its state is open */
   Mailbox *last_box;		/* where its last message goes (counted) */
   Message *last;

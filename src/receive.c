@@ -263,7 +263,8 @@ static int has_receiver (lua_State *L, State *S) {
 **   port id, true, values…       a message
 **   port id, false, error        a message that could not be built
 **   false                        a slice of a large one, there is more to do
-**   (nothing)                    the time is up, or a signal came
+**   (nothing)                    the time is up, or a signal came, or all that
+**                                was there was for closed ports
 */
 int receive_take (lua_State *L) {
   State *S = state_of(L);
@@ -279,7 +280,10 @@ int receive_take (lua_State *L) {
     while (S->inbox.head != NULL) {
       Decoder *d;
       atomic_add(&box->queued, -1);
-      if (!has_receiver(L, S)) continue;
+      if (!has_receiver(L, S)) {
+        if (S->inbox.head == NULL) return 0;
+        continue;
+      }
       if (S->inbox.head->size >= LARGE && S->receiving == NULL) {
         begin_large(L, S);
         return receive_slice(L, S);

@@ -1,6 +1,7 @@
 --- The remote side: what runs first in a new isolate. Called once by its
 -- thread, and back when the isolate has nothing left to do.
 
+local table, package = table, package
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -71,14 +72,16 @@ local function failed(value, traceback) loop.uncaught(value, traceback) end
 -- With a reply port the isolate's life is one computation; else it is what
 -- the function set going.
 local function main(reply, fn, ...)
+  local arguments = table.pack(...)
   core.hold()
   if reply then
-    local result = future.run(future.new(), fn, ...)
+    local result = future.new()
     result.heard = true
+    loop.ready(function() future.run(result, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run(result)
     if result.done then answer(reply, result) end
   else
-    loop.start(failed, fn, ...)
+    loop.ready(function() loop.start(failed, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run {}
   end
   loop.out_of_work()

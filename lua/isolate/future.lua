@@ -5,6 +5,7 @@
 -- that failed unheard is reported when it is collected, or when the loop has
 -- run out of work.
 
+local string, table, io = string, table, io
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
@@ -122,25 +123,21 @@ local function follow(self, other, sync)
 end
 
 --- Completes with values; a Future as the first value is awaited.
-function future.complete(self, value, ...)
+function future.complete(self, ...)
+  local value = ...
   if is_future(value) then
     listen(value, function() follow(self, value) end)
   else
-    complete(self, false, value, ...)
+    complete(self, false, ...)
   end
 end
 
--- As many values as there are: none stay none.
-local function complete_all(self, ...)
-  if select("#", ...) == 0 then complete(self, false) else future.complete(self, ...) end
-end
-future.complete_all = complete_all
 future.fail = fail
 
 --- Runs `fn(...)` as a task whose results complete `self`.
 function future.run(self, fn, ...)
   loop.start(function(value, traceback) fail(self, value, traceback) end,
-    function(...) complete_all(self, fn(...)) end, ...)
+    function(...) future.complete(self, fn(...)) end, ...)
   return self
 end
 
@@ -318,7 +315,7 @@ end
 ---@return isolate.Future
 function Future.value(...)
   local self = new()
-  complete_all(self, ...)
+  future.complete(self, ...)
   return self
 end
 
@@ -426,23 +423,25 @@ end
 local Completer = { __name = "isolate.Completer", __transfer = false }
 Completer.__index = Completer
 
+-- May it be completed? Raises if it is; false if that no longer matters.
 local function check_open(self, name)
   if getmetatable(self) ~= Completer then
     error("bad argument #1 to '" .. name .. "' (Completer expected, got " .. type(self) .. ")", 3)
   end
+  if self.future.cancelled then return false end
   if self.completed then error("this Completer is already completed", 3) end
   self.completed = true
-  return not self.future.cancelled
+  return true
 end
 
 --- Completes the Future with these values; raises if it is completed already.
-function Completer:complete(value, ...)
+function Completer:complete(...)
   if not check_open(self, "complete") then return end
-  local it = self.future
+  local it, value = self.future, ...
   if is_future(value) then
     listen(value, function() follow(it, value, self.sync) end)
   else
-    complete(it, self.sync, value, ...)
+    complete(it, self.sync, ...)
   end
 end
 

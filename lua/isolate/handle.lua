@@ -1,5 +1,6 @@
 --- Handles: what one isolate knows of another, and may do with it.
 
+local table = table
 local core = require "isolate.core"
 local future = require "isolate.future"
 local loop = require "isolate.loop"

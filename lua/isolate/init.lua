@@ -1,6 +1,7 @@
 --- isolate: Dart's isolates for Lua 5.4. The index: it only names what the
 -- other files hold, and loads them when they are first used.
 
+local io = io
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"

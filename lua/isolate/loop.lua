@@ -9,6 +9,7 @@
 -- due. Ready things (the continuations of what was waited for) run before the
 -- next message or timer.
 
+local table, math = table, math
 local core = require "isolate.core"
 local Timers = require "isolate.timer"
 
@@ -244,7 +245,7 @@ end
 -- What users call
 
 local function check_not_running(name)
-  if depth > 0 then
+  if depth > 0 or tasks[running()] then
     error("Isolate." .. name .. ": the loop is running already", 3)
   end
 end

@@ -1,6 +1,7 @@
 --- Ports: where messages arrive. A port is an id in its isolate's one mailbox;
 -- the loop hands each message to the object here that has the id.
 
+local string, table = string, table
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -49,7 +50,7 @@ local function uncaught(value, traceback) loop.uncaught(value, traceback) end
 
 local function check_self(self, class, name)
   if getmetatable(self) ~= class then
-    error("bad argument #1 to '" .. name .. "' (" .. class.__name:sub(9) .. " expected, got "
+    error("bad argument #1 to '" .. name .. "' (" .. string.sub(class.__name, 9) .. " expected, got "
       .. type(self) .. ")", 3)
   end
 end
@@ -262,7 +263,10 @@ function ReceivePort:listen(on_message, opts)
     end
   end
   local on_done = opts and opts.on_done
-  future.check_function(on_done, 2, "listen", true)
+  if on_done ~= nil and type(on_done) ~= "function" then
+    error("bad argument #2 to 'listen' (option 'on_done': function expected, got "
+      .. type(on_done) .. ")", 2)
+  end
   return subscribe(self, on_message, on_done)
 end
 
@@ -287,25 +291,27 @@ function ReceivePort:first()
     if result.done then return end
     future.complete(result, message)
     subscription:cancel()
+    self.subscription = nil
   end, closed)
   result.on_cancel = function() self:close() end
   return result
 end
 
+-- One who waits for a message. Whatever ends the wait, nothing is given to it
+-- afterwards.
+local Waiter = { __close = function(self) self.done = true end }
+
 -- Waits for a message: true and it, or false and why there is none.
 local function receive(self, timeout)
   if has_messages(self) then return true, pop(self) end
   if self.closed then return false, "closed" end
-  local waiter = {}
+  local waiter <close> = setmetatable({}, Waiter)
   local waiters = self.waiters
   if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
   local over = future.wait(waiter, timeout)
   if waiter.got then return true, waiter.message end
   if waiter.timed_out then return false, "timeout" end
-  if not over then
-    waiter.done = true
-    error("nothing can come to this port", 3)
-  end
+  if not over then error("nothing can come to this port", 3) end
   return false, "closed"
 end
 

@@ -1,5 +1,6 @@
 --- The local side of a new isolate: run, compute, spawn.
 
+local string, table, math, debug, package = string, table, math, debug, package
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -177,7 +178,7 @@ local function reply_to(result, name)
       future.fail(result, errors.RemoteError("the answer could not be received: "
         .. errors.message(what), "", name))
     elseif what == true then
-      future.complete_all(result, ...)
+      future.complete(result, ...)
     elseif what == false then
       future.fail(result, errors.RemoteError(...))
     elseif type(what) == "table" then

@@ -1,5 +1,6 @@
 --- Isolate.Timer: a function called later, once or again and again.
 
+local math = math
 local core = require "isolate.core"
 local future = require "isolate.future"
 local loop = require "isolate.loop"

@@ -1,0 +1,69 @@
+rockspec_format = "3.0"
+package = "isolate"
+version = "scm-1"
+
+source = {
+  url = "git+https://github.com/lua-isolate/isolate.git",
+}
+
+description = {
+  summary = "Dart's isolates for Lua: functions that run in parallel, and talk by messages",
+  detailed = [[
+    Runs Lua functions on OS threads of their own, each in its own Lua state.
+    Isolates share nothing; values, functions and whole graphs of tables travel
+    between them as messages, through ports, futures and streams.
+  ]],
+  homepage = "https://github.com/lua-isolate/isolate",
+  issues_url = "https://github.com/lua-isolate/isolate/issues",
+  license = "MIT",
+  labels = { "concurrency", "threads", "async", "isolate" },
+}
+
+dependencies = { "lua >= 5.4, < 5.5" }
+
+build = {
+  type = "builtin",
+  modules = {
+    -- begin files (written by `make rockspec`)
+    ["isolate.core"] = {
+      sources = {
+        "src/codec.c",
+        "src/core.c",
+        "src/decode.c",
+        "src/encode.c",
+        "src/function.c",
+        "src/heap.c",
+        "src/interrupt.c",
+        "src/isolate.c",
+        "src/libraries.c",
+        "src/library.c",
+        "src/mailbox.c",
+        "src/message.c",
+        "src/names.c",
+        "src/platform.c",
+        "src/port.c",
+        "src/receive.c",
+        "src/refuse.c",
+        "src/registry.c",
+        "src/spawn.c",
+      },
+    },
+    ["isolate.boot"] = "lua/isolate/boot.lua",
+    ["isolate.errors"] = "lua/isolate/errors.lua",
+    ["isolate.explain"] = "lua/isolate/explain.lua",
+    ["isolate.future"] = "lua/isolate/future.lua",
+    ["isolate.handle"] = "lua/isolate/handle.lua",
+    ["isolate"] = "lua/isolate/init.lua",
+    ["isolate.loop"] = "lua/isolate/loop.lua",
+    ["isolate.port"] = "lua/isolate/port.lua",
+    ["isolate.spawn"] = "lua/isolate/spawn.lua",
+    ["isolate.timer"] = "lua/isolate/timer.lua",
+    ["isolate.user_timer"] = "lua/isolate/user_timer.lua",
+    -- end files
+  },
+  platforms = {
+    unix = { modules = { ["isolate.core"] = { libraries = { "pthread" } } } },
+  },
+}
+
+test = { type = "command", command = "make check" }

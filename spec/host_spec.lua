@@ -1,0 +1,234 @@
+-- host_spec.lua
+-- Hosts written in C (spec/host/*.c): several states in one process, on one
+-- thread and on many, closed in any order while their isolates run (pains 3,
+-- 33); a host that forks (pain 40); a host with a signal handler of its own.
+
+local helper = require "spec.helper"
+
+local GUARD = 30 * helper.slow -- seconds
+
+-- The first line that a command prints, or nil when it fails.
+local function answer(command)
+  local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
+  local line = pipe:read()
+  return pipe:close() and line
+end
+
+-- Shell assignments that let a host find the modules this spec finds.
+local function environment()
+  local function quoted(s) return "'" .. s:gsub("'", [['\'']]) .. "'" end
+  return ("LUA_PATH_5_4=%s LUA_CPATH_5_4=%s"):format(quoted(package.path), quoted(package.cpath))
+end
+
+local lua_flags = answer "pkg-config --cflags --libs lua5.4" or answer "pkg-config --cflags --libs lua-5.4"
+  or "-I/usr/include/lua5.4 -llua5.4"
+
+-- Compiles spec/host/NAME.c and returns the path of the program.
+local built = {}
+local function build(name)
+  if not built[name] then
+    local program = helper.tempdir() .. "/" .. name
+    local command = ("%s -std=gnu11 -g -Wall -Wextra -Werror -o %s spec/host/%s.c %s -pthread")
+      :format(os.getenv "CC" or "cc", program, name, lua_flags)
+    assert(os.execute(command), "cannot build: " .. command)
+    built[name] = program
+  end
+  return built[name]
+end
+
+-- Runs a host with scripts, each given as text or as an argument that is no
+-- script (a number or a word); it must succeed and print exactly `expected`.
+local function play(name, arguments, expected)
+  local dir = helper.tempdir()
+  local words = {environment(), "timeout -s KILL " .. GUARD, build(name)}
+  for i, argument in ipairs(arguments) do
+    if tostring(argument):find "\n" then
+      local path = ("%s/script%d.lua"):format(dir, i)
+      helper.write(path, argument)
+      argument = path
+    end
+    words[#words + 1] = tostring(argument)
+  end
+  words[#words + 1] = (">%s/out 2>%s/err </dev/null"):format(dir, dir)
+  local ok, what, code = os.execute(table.concat(words, " "))
+  local err = helper.read(dir .. "/err")
+  assert(ok, ("the host ended by %s %s; stderr: %s"):format(what, code, err))
+  assert.are.equal("", err)
+  assert.are.equal(expected, helper.read(dir .. "/out"))
+end
+
+-- A script for a state: isolates of some kind, and `turn`.
+local function script(body)
+  return ([[
+    local Isolate = require "isolate"
+    assert(Isolate.is_main)
+    local port, sink = Isolate.ReceivePort(), Isolate.ReceivePort()
+    for _ = 1, 2 do
+      Isolate.spawn(function(message)
+        local ready, sink = message.ready, message.sink
+        BODY
+      end, {ready = port.send_port, sink = sink.send_port})
+    end
+    for _ = 1, 2 do assert(port:receive(10) == "on") end
+    local echo = Isolate.spawn(function(reply)
+      local inbox = Isolate.ReceivePort()
+      reply:send(inbox.send_port)
+      for _, message in inbox:messages() do reply:send(message) end
+    end, port.send_port)
+    local inbox = assert(port:receive(10))
+    function turn()
+      assert(Isolate.run(function(x) return x + 1 end, 41):await(10) == 42)
+      inbox:send "turn"
+      assert(port:receive(10) == "turn")
+      assert(select(2, echo:join(0)) == "timeout")
+    end
+  ]]):gsub("BODY", body)
+end
+
+local kinds = {
+  {"spin", [[ ready:send "on" while true do end ]]},
+  {"spin in pcall", [[ ready:send "on" while true do pcall(function() while true do end end) end ]]},
+  {"sleep", [[ ready:send "on" Isolate.sleep(1000) ]]},
+  {"have ended", [[ ready:send "on" ]]},
+  {"send to their state all the time", [[
+    ready:send "on"
+    while true do
+      for _ = 1, 20 do sink:send {ready} end
+      Isolate.sleep(0.001)
+    end
+  ]]},
+  {"hold a port of their state and wait", [[
+    local inbox = Isolate.ReceivePort()
+    ready:send "on"
+    inbox:receive()
+    sink:send "late"
+  ]]},
+  {"have children that send to their state", [[
+    Isolate.spawn(function(port) while true do port:send(1) Isolate.sleep(0.0001) end end, sink)
+    ready:send "on"
+  ]]},
+}
+
+describe("a host with several states #host #signal", function()
+  for _, kind in ipairs(kinds) do
+    -- one main thread, and at most eight standby threads
+    it("on one thread closes them in any order while their isolates " .. kind[1] .. " (pains 3, 33)", function()
+      play("states", {(script(kind[2])), 1, 9}, "played\n")
+    end)
+  end
+
+  for _, kind in ipairs(kinds) do
+    it("on four threads closes them in any order while their isolates " .. kind[1] .. " (pains 3, 33)", function()
+      play("threads", {(script(kind[2])), 4, "own"}, "played\n")
+    end)
+  end
+
+  it("goes on with them on another thread, and closes them there (pain 33)", function()
+    play("threads", {(script(kinds[1][2])), 4, "main"}, "played\n")
+  end)
+
+  it("opens and closes them many times (pain 33)", function()
+    play("states", {"\nlocal Isolate = require 'isolate'\nIsolate.run(function() end)\nfunction turn() end\n", 10, 9},
+      "played\n")
+  end)
+
+  it("does not wait for what one of them left unfinished (pain 3)", function()
+    play("states", {[[
+      local Isolate = require "isolate"
+      local port = Isolate.ReceivePort()
+      Isolate.Timer(1000, print)
+      Isolate.async(function() port:receive() end)
+      Isolate.async(function() Isolate.sleep(1000) end)
+      Isolate.step()
+      local waiting = coroutine.create(function() coroutine.yield(port) end)
+      coroutine.resume(waiting)
+      function turn() Isolate.step() end
+    ]], 3, 9}, "played\n")
+  end)
+end)
+
+describe("a host that forks #host", function()
+  it("before its first spawn uses the library in the child (pain 40)", function()
+    local use = [[
+      Isolate = Isolate or require "isolate"
+      port = port or Isolate.ReceivePort()
+      function turn()
+        assert(Isolate.run(function(x) return x + 1 end, 41):await(5) == 42)
+        port.send_port:send "here"
+        assert(port:receive(5) == "here")
+        Isolate.sleep(0.01)
+      end
+    ]]
+    play("fork", {use, use .. "turn()"}, "child ends\nparent ends\n")
+  end)
+
+  it("after a spawn is told so by every call in the child, which ends cleanly (pain 40)", function()
+    play("fork", {[[
+      Isolate = require "isolate"
+      port = Isolate.ReceivePort()
+      iso = Isolate.spawn(function(reply)
+        local inbox = Isolate.ReceivePort()
+        reply:send(inbox.send_port)
+        for _, message in inbox:messages() do reply:send(message) end
+      end, port.send_port)
+      inbox = port:receive(5)
+      future = Isolate.run(function() Isolate.sleep(1000) end)
+      function turn()
+        inbox:send "here"
+        assert(port:receive(5) == "here")
+      end
+      turn()
+    ]], [[
+      local calls = {
+        {"run", function() Isolate.run(print) end},
+        {"compute", function() Isolate.compute(print) end},
+        {"spawn", function() Isolate.spawn(print) end},
+        {"ReceivePort", function() Isolate.ReceivePort() end},
+        {"RawReceivePort", function() Isolate.RawReceivePort() end},
+        {"send", function() inbox:send(1) end},
+        {"send to itself", function() port.send_port:send(1) end},
+        {"receive", function() port:receive(0.1) end},
+        {"listen", function() port:listen(print) end},
+        {"await", function() future:await(0.1) end},
+        {"cancel", function() future:cancel() end},
+        {"join", function() iso:join(0.1) end},
+        {"kill", function() iso:kill(Isolate.immediate) end},
+        {"sleep", function() Isolate.sleep(0.01) end},
+        {"Timer", function() Isolate.Timer(0.01, print) end},
+        {"async", function() Isolate.async(function() end) end},
+        {"loop", function() Isolate.loop() end},
+        {"step", function() Isolate.step() end},
+      }
+      for _, call in ipairs(calls) do
+        local ok, err = pcall(call[2])
+        if ok or not tostring(err):find "fork" then
+          io.stderr:write(call[1], ": ", tostring(ok), " ", tostring(err), "\n")
+        end
+      end
+      for i = 1, 10 do local t = {} for j = 1, 1000 do t[j] = {} end end
+      collectgarbage()
+    ]]}, "child ends\nparent ends\n")
+  end)
+
+  it("with spinning isolates has a child that ends cleanly (pain 40) #signal", function()
+    play("fork", {(script(kinds[1][2])), "\n"}, "child ends\nparent ends\n")
+  end)
+end)
+
+describe("a host with a handler of its own for the library's signal #host #signal", function()
+  it("still hears its signals, once each (pain 4)", function()
+    play("signal", {[[
+      local Isolate = require "isolate"
+      function turn()
+        local port <close> = Isolate.ReceivePort()
+        local iso = Isolate.spawn(function(ready)
+          ready:send "on"
+          while true do end
+        end, port.send_port)
+        assert(port:receive(5) == "on")
+        iso:kill(Isolate.immediate)
+        assert(iso:join(5))
+      end
+    ]]}, "played\n")
+  end)
+end)
