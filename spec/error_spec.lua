@@ -392,8 +392,10 @@ describe("A wrong argument", function()
   after_each(function()
     port:close()
     handle:join(GUARD)
+    while Isolate.step() do end
     assert.equal(0, timer_count)
-    assert.is_nil(Isolate.timeout())
+    -- No timer was left behind; 0 may be a last message of an isolate that has ended.
+    assert.equal(0, Isolate.timeout() or 0)
   end)
 
   local function count() timer_count = timer_count + 1 end

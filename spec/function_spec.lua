@@ -147,6 +147,18 @@ describe("an upvalue", function()
     assert.is_true(call(job))
   end)
 
+  it("stays shared though it holds the table of globals", function()
+    local place = _G
+    local function get() return place end
+    local function set(value) place = value end
+    for _, way in ipairs(trip.ways) do
+      local got = way.go { get, set }
+      assert.is_true(rawequal(_G, got[1]()))
+      got[2] "elsewhere"
+      assert.is_true(got[1]() == "elsewhere")
+    end
+  end)
+
   it("may be the function itself", function()
     local function factorial(n) return n < 2 and 1 or n * factorial(n - 1) end
     assert.equal(3628800, call(factorial, 10))

@@ -535,6 +535,29 @@ describe("For a host's loop:", function()
       assert.equal(0, Isolate.timeout())
     end)
 
+    it("is nil while only a message waits: that is what the descriptor tells", function()
+      local port = new_port()
+      port.send_port:send("waits")
+      assert.is_nil(Isolate.timeout())
+      assert.equal("waits", port:receive(GUARD))
+    end)
+
+    it("is zero while a callback or a slice waits, of which no descriptor tells", function()
+      local log, add = new_log()
+      Future.value("callback"):next(add)
+      assert.equal(0, Isolate.timeout())
+      pump()
+      local port = new_port()
+      local list = {}
+      for i = 1, 200000 do list[i] = {i} end
+      port.send_port:send(list)
+      Isolate.step()
+      assert.equal(0, Isolate.timeout())
+      assert.equal(200000, #port:receive(GUARD))
+      assert.same({"callback"}, log)
+      assert.is_nil(Isolate.timeout())
+    end)
+
     it("is not nil for a task that sleeps", function()
       local task = async(Isolate.sleep, 0.01)
       assert.is_number(Isolate.timeout())
@@ -586,6 +609,36 @@ describe("For a host's loop:", function()
         return #poll.select({object}, nil, 0)
       end):await(GUARD)
       assert.equal(1, count)
+    end)
+
+    it("is readable for a message that came while a step was at work", function()
+      if not found then return pending("needs LuaSocket to look at a descriptor") end
+      local fd = Isolate.fd()
+      local port = new_port()
+      local log, add = new_log()
+      port:listen(function(message)
+        add(message)
+        if message < 3 then port.send_port:send(message + 1) end
+      end)
+      port.send_port:send(1)
+      while #log < 3 do
+        assert.is_true(readable(fd))
+        Isolate.step()
+      end
+      assert.is_false(readable(fd))
+      assert.same({1, 2, 3}, log)
+    end)
+
+    it("is readable while messages wait behind one that was received", function()
+      if not found then return pending("needs LuaSocket to look at a descriptor") end
+      local fd = Isolate.fd()
+      local port = new_port()
+      for i = 1, 3 do port.send_port:send(i) end
+      for i = 1, 3 do
+        assert.is_true(readable(fd))
+        assert.equal(i, port:receive(GUARD))
+      end
+      assert.is_false(readable(fd))
     end)
 
     it("wakes a host when another isolate sends", function()

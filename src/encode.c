@@ -444,7 +444,7 @@ static void put_cfunction (Encoder *E) {
 /* Is the value written now the function that an isolate is to call? Most of
 ** these are new each time and in no module, so that is not looked up twice. */
 static int is_called (const Encoder *E) {
-  return E->depth == 1 && E->root == 2 &&
+  return E->depth == 0 && E->root == 2 &&
          (E->roots == ROOT_CALL || E->roots == ROOT_SPAWN);
 }
 
@@ -463,7 +463,6 @@ static int put_function (Encoder *E) {
     return 1;
   }
   if (put_again(E, address) || put_name(E, 0)) return 1;
-  f = open_frame(E, FRAME_UPVALUE);
   if (!function_info(L, -1) && E->fresh == 1 && !is_called(E)) {
     /* new: maybe a module grew since it was indexed */
     E->fresh = 2;
@@ -471,11 +470,11 @@ static int put_function (Encoder *E) {
     lua_insert(L, -2);
     if (put_name(E, 0)) {
       lua_remove(L, -2);
-      close_frame(E);
       return 1;
     }
     lua_insert(L, -2);
   }
+  f = open_frame(E, FRAME_UPVALUE);
   lua_rawgeti(L, -1, 0);
   code = lua_tolstring(L, -1, &len);
   size = len;
@@ -719,7 +718,7 @@ static void step_upvalue (Encoder *E, Frame *f) {
   while (f->i < f->n) {
     SeenEntry *e;
     const char *name = lua_getupvalue(L, -2, ++f->i);
-    if (function_isenv(L, name)) {
+    if (strcmp(name, "_ENV") == 0) {
       put_byte(E, CELL_ENV);
       lua_pop(L, 1);
       continue;

@@ -236,13 +236,13 @@ static void dump (lua_State *L) {
 }
 
 
-int function_isenv (lua_State *L, const char *name) {
-  int globals;
-  if (strcmp(name, "_ENV") == 0) return 1;
+static int isglobals (lua_State *L, int idx) {
+  int is;
+  idx = lua_absindex(L, idx);
   lua_pushglobaltable(L);
-  globals = lua_rawequal(L, -1, -2);
+  is = lua_rawequal(L, -1, idx);
   lua_pop(L, 1);
-  return globals;
+  return is;
 }
 
 
@@ -253,7 +253,7 @@ static int env_upvalue (lua_State *L, int idx) {
   int i, env = 0;
   for (i = 1; env == 0 && (name = lua_getupvalue(L, idx, i)) != NULL; i++) {
     int unnamed = strcmp(name, "(no name)") == 0;
-    if (strcmp(name, "_ENV") == 0 || (unnamed && function_isenv(L, name)))
+    if (strcmp(name, "_ENV") == 0 || (unnamed && isglobals(L, -1)))
       env = i;
     lua_pop(L, 1);
   }

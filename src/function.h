@@ -14,8 +14,4 @@
 ** upvalue they are read through. True if it was known already. */
 int function_info (lua_State *L, int idx);
 
-/* Is upvalue 'i' of the function at 'idx', with the name given and its value
-** at the top of the stack, an environment? */
-int function_isenv (lua_State *L, const char *name);
-
 #endif

@@ -7,10 +7,10 @@
 **   1. whoever wants an isolate to stop sets its 'stop', rings its bell, and
 **      sends its thread a signal;
 **   2. the handler, on that thread, sets the hook on all its coroutines;
-**   3. the hook raises an error, again at every instruction of the code that
+**   3. the hook yields or raises, again at every instruction of the code that
 **      ran. But for the time of the grace, handlers of to-be-closed variables
 **      work as ever;
-**   4. after the grace, the hook raises at every instruction of theirs, too;
+**   4. after the grace, it does so at every instruction of theirs, too;
 **   5. a helper thread sends the signal again and again until the isolate has
 **      ended: the first may have come just before a call that blocks, or in
 **      the middle of a change to the register of coroutines, or its hook may
@@ -49,7 +49,7 @@
 /* The error that unwinds; nothing in Lua can make one like it. */
 static const char STOPPED = 0;
 
-/* Registry: coroutines that the error went through, in order. */
+/* Registry: coroutines that the stop went through, in order. */
 const char TORN_KEY = 0;
 
 
@@ -70,18 +70,25 @@ static void arm (Isolate *iso) {
 }
 
 
-/* Raises in L. A coroutine is noted: its variables are closed at the end. */
-static int raise_stop (lua_State *L) {
-  if (lua_checkstack(L, LUA_MINSTACK) && !lua_pushthread(L) &&
+/* If L is a coroutine, notes it: its variables are closed at the end. */
+static void note_torn (lua_State *L) {
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, LUA_MINSTACK)) return;
+  if (!lua_pushthread(L) &&
       lua_rawgetp(L, LUA_REGISTRYINDEX, &TORN_KEY) == LUA_TTABLE) {
     lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-    int known = lua_rawgeti(L, -1, n) == LUA_TTHREAD && lua_tothread(L, -1) == L;
-    lua_pop(L, 1);
-    if (!known) {
-      lua_pushvalue(L, -2);
-      lua_rawseti(L, -2, n + 1);
+    lua_rawgeti(L, -1, n);
+    if (lua_tothread(L, -1) != L) {
+      lua_pushvalue(L, top + 1);
+      lua_rawseti(L, top + 2, n + 1);
     }
   }
+  lua_settop(L, top);
+}
+
+
+static int raise_stop (lua_State *L) {
+  note_torn(L);
   lua_pushlightuserdata(L, (void *)&STOPPED);
   return lua_error(L);
 }
@@ -140,7 +147,12 @@ static void hook (lua_State *L, lua_Debug *ar) {
   iso->nhandlers = 0;
   if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
   arm(iso);
-  raise_stop(L);
+  if (lua_isyieldable(L) && (ar->event == LUA_HOOKCOUNT ||
+                             ar->event == LUA_HOOKLINE)) {
+    note_torn(L);
+    lua_yield(L, 0);
+  }
+  else raise_stop(L);
 }
 
 

@@ -4,7 +4,8 @@
 **   print        one write a call, so that lines never mix;
 **   xpcall       does not call the handler when the isolate is stopped;
 **   os.exit      ends the isolate, not the process;
-**   io.popen, os.execute   children start with the process's signal mask.
+**   io.popen     its children start with the process's signal mask;
+**   os.execute   the same, can be stopped, and leaves Ctrl-C alone.
 */
 
 #include <signal.h>
@@ -100,6 +101,24 @@ static int std_exit (lua_State *L) {
 }
 
 
+/* C's 'system' would ignore Ctrl-C in the whole process, and could not be
+** stopped. A command whose isolate is stopped goes on by itself. */
+static int std_execute (lua_State *L) {
+  const char *command = luaL_optstring(L, 1, NULL);
+  long process;
+  int status, ended;
+  if (command == NULL) {  /* is there a shell? */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  process = command_start(command);
+  if (process < 0) return luaL_fileresult(L, 0, NULL);
+  while ((ended = command_wait(process, &status)) == 0)
+    interrupt_check(L, isolate_here());
+  return ended > 0 ? luaL_execresult(L, status) : luaL_fileresult(L, 0, NULL);
+}
+
+
 /* Calls the original (upvalue 1) with the signals open. It is a C function
 ** that raises only for bad arguments. */
 static int with_signals (lua_State *L) {
@@ -152,7 +171,8 @@ void libraries_open (lua_State *L, Isolate *iso) {
   lua_getglobal(L, LUA_OSLIBNAME);
   lua_pushcfunction(L, std_exit);
   lua_setfield(L, -2, "exit");
-  wrap(L, "execute", with_signals);
+  lua_pushcfunction(L, std_execute);
+  lua_setfield(L, -2, "execute");
   lua_pop(L, 1);
   lua_getglobal(L, LUA_IOLIBNAME);
   wrap(L, "popen", with_signals);

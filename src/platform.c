@@ -15,8 +15,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -245,7 +247,7 @@ static pthread_once_t original_once = PTHREAD_ONCE_INIT;
 
 static void save_mask (void) { pthread_sigmask(SIG_SETMASK, NULL, &original_mask); }
 
-void signals_save (void) { pthread_once(&original_once, save_mask); }
+static void signals_save (void) { pthread_once(&original_once, save_mask); }
 
 
 void signals_open (void *saved) {
@@ -255,6 +257,26 @@ void signals_open (void *saved) {
 
 void signals_restore (const void *saved) {
   pthread_sigmask(SIG_SETMASK, (const sigset_t *)saved, NULL);
+}
+
+
+long command_start (const char *command) {
+  extern char **environ;
+  const char *const argv[] = {"sh", "-c", command, NULL};
+  posix_spawnattr_t attr;
+  pid_t pid;
+  posix_spawnattr_init(&attr);
+  posix_spawnattr_setsigmask(&attr, &original_mask);
+  posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+  errno = posix_spawn(&pid, "/bin/sh", NULL, &attr, (char *const *)argv, environ);
+  posix_spawnattr_destroy(&attr);
+  return errno == 0 ? (long)pid : -1;
+}
+
+
+int command_wait (long process, int *status) {
+  if (waitpid((pid_t)process, status, 0) >= 0) return 1;
+  return errno == EINTR ? 0 : -1;
 }
 
 

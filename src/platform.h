@@ -112,12 +112,17 @@ int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
 void thread_set_name (const char *name);	/* of the calling thread */
 double thread_cpu (Thread t);	/* seconds it has run; the thread must live */
 
-/* The signals that children of the process should start with: restores the
-** mask that the process had when its first isolate started; returns nothing
-** that can fail. */
-void signals_save (void);
-void signals_open (void *saved);	/* 'saved': room for a sigset_t */
+/* Children of the process start with the signal mask that it had when its
+** first isolate started: around a call that starts one, the calling thread
+** has it, too. 'saved' has room for a sigset_t. */
+void signals_open (void *saved);
 void signals_restore (const void *saved);
+
+/* Starts a shell command. Returns its process, or -1 with errno set. */
+long command_start (const char *command);
+
+/* Waits for its end: 1 with the status of waitpid; 0 after a signal; or -1. */
+int command_wait (long process, int *status);
 
 
 double clock_now (void);		/* seconds, monotonic */
