@@ -1385,6 +1385,34 @@ describe("an isolate of its own", function()
     assert.are.equal(before, after)
   end)
 
+  -- Lua's own io.popen flushes all files of the process, and waits there for
+  -- the lock of one that another thread reads, holding the lock of them all.
+  it("starts commands and opens files while another waits in a read", function()
+    local result = program [[
+      local Isolate = require "isolate"
+      os.execute "mkfifo never"
+      local port = Isolate.ReceivePort()
+      Isolate.spawn(function(ready)
+        local file = io.open("never", "r+")
+        ready:send "reads"
+        file:read()
+      end, port.send_port)
+      port:receive(5)
+      Isolate.sleep(0.05)
+      print(Isolate.run(function()
+        local pipe = io.popen "echo popened"
+        local said = pipe:read()
+        pipe:close()
+        os.execute "echo executed >file"
+        local file <close> = io.open "file"
+        return said, file:read()
+      end):await(5))
+    ]]
+    assert.are.equal("popened\texecuted\n", result.stdout)
+    assert.are.equal("", result.stderr)
+    assert.are.equal(0, result.status)
+  end)
+
   it("has io.popen and os.execute that answer as Lua's do", function()
     local got = values(Isolate.run(function()
       local pipe = io.popen "exit 3"

@@ -365,6 +365,16 @@ describe("step", function()
     assert.same({"timer"}, log)
   end)
 
+  it("goes on waiting when an isolate ends meanwhile, which is nothing to handle", function()
+    local log, add = new_log()
+    for i = 1, 5 do
+      Isolate.run(function() end):await(GUARD)             -- its end comes after its answer
+      new_timer(0.05, function() add(i) end)
+      assert.is_true(Isolate.step(GUARD))
+      assert.equal(i, #log)
+    end
+  end)
+
   it("builds one slice of a large message, while timers and tasks go on", function()
     local big = new_port()
     local log, add = new_log()

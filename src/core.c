@@ -280,6 +280,7 @@ static int core_on_close (lua_State *L) {
 
 /* now() -> seconds, monotonic */
 static int core_now (lua_State *L) {
+  state_of(L);
   lua_pushnumber(L, clock_now());
   return 1;
 }
@@ -321,6 +322,13 @@ static int core_cwd (lua_State *L) {
   char *dir = working_directory();
   lua_pushstring(L, dir);
   free(dir);
+  return 1;
+}
+
+
+/* slicing() -> is a large message being built? */
+static int core_slicing (lua_State *L) {
+  lua_pushboolean(L, state_of(L)->receiving != NULL);
   return 1;
 }
 
@@ -383,6 +391,7 @@ static int state_gc (lua_State *L) {
   State *S = (State *)lua_touserdata(L, 1);
   Isolate *iso = S->isolate;
   if (iso == NULL) return 0;
+  if (process_forked()) return 0;  /* another thread may have had the locks */
   if (iso->root == iso->id) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CLOSING_KEY) == LUA_TFUNCTION)
       lua_pcall(L, 0, 0, 0);
@@ -394,6 +403,15 @@ static int state_gc (lua_State *L) {
   names_free(&S->names);
   shared_release(iso);
   return 0;
+}
+
+
+State *state_of (lua_State *L) {
+  State *S = (State *)lua_touserdata(L, lua_upvalueindex(1));
+  if (process_forked())
+    luaL_error(L, "isolate: used after fork; isolates stay with the parent process");
+  if (S->isolate == NULL) luaL_error(L, "isolate: this Lua state is closing");
+  return S;
 }
 
 
@@ -499,6 +517,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"sendable", core_sendable},
     {"set_fatal", core_set_fatal},
     {"setup", core_setup},
+    {"slicing", core_slicing},
     {"spawn", core_spawn},
     {"take", receive_take},
     {NULL, NULL}

@@ -133,6 +133,7 @@ static void leave (lua_State *L, Isolate *iso) {
 
 static void hook (lua_State *L, lua_Debug *ar) {
   Isolate *iso = isolate_here();
+  int between;
   if (iso == NULL || !atomic_get(&iso->stop)) {
     lua_sethook(L, NULL, 0, 0);
     return;
@@ -144,11 +145,12 @@ static void hook (lua_State *L, lua_Debug *ar) {
       default: if (handler_of(L, iso) > 0) return;
     }
   }
+  between = (ar->event != LUA_HOOKCOUNT && ar->event != LUA_HOOKLINE);
+  if (between && lua_isyieldable(L)) return;  /* at its next instruction */
   iso->nhandlers = 0;
   if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
   arm(iso);
-  if (lua_isyieldable(L) && (ar->event == LUA_HOOKCOUNT ||
-                             ar->event == LUA_HOOKLINE)) {
+  if (lua_isyieldable(L)) {
     note_torn(L);
     lua_yield(L, 0);
   }

@@ -397,7 +397,6 @@ int isolate_start (Isolate *iso) {
   Thread thread;
   int error;
   pthread_once(&exit_once, watch_exit);
-  process_forked();  /* from now on it is watched */
   registry_add(iso);
   error = thread_start(&thread, isolate_main, iso, iso->stack);
   if (error != 0) {
@@ -451,7 +450,7 @@ static void stop_all (uint64_t root, const Isolate *except) {
 
 void isolate_end_main (Isolate *iso) {
   mailbox_close(&iso->box);
-  if (!process_forked()) stop_all(iso->id, NULL);
+  stop_all(iso->id, NULL);
 }
 
 /* }====================================================== */

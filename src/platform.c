@@ -240,14 +240,20 @@ void doorbell_close (int read_end, int write_end) {
 ** Threads and signals
 ** ======================================================= */
 
+static int forked;  /* atomic */
+
+static void in_child (void) { atomic_set(&forked, 1); }
+
+
 /* The mask of the thread that started the first isolate. Signals that a
 ** thread meets by its own fault are never blocked. */
 static sigset_t original_mask;
-static pthread_once_t original_once = PTHREAD_ONCE_INIT;
+static pthread_once_t first_once = PTHREAD_ONCE_INIT;
 
-static void save_mask (void) { pthread_sigmask(SIG_SETMASK, NULL, &original_mask); }
-
-static void signals_save (void) { pthread_once(&original_once, save_mask); }
+static void first_thread (void) {
+  pthread_sigmask(SIG_SETMASK, NULL, &original_mask);
+  pthread_atfork(NULL, NULL, in_child);
+}
 
 
 void signals_open (void *saved) {
@@ -287,7 +293,7 @@ int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack) {
   sigset_t closed, before;
   size_t i;
   int error;
-  signals_save();
+  pthread_once(&first_once, first_thread);
   sigfillset(&closed);
   for (i = 0; i < sizeof(open) / sizeof(open[0]); i++)
     sigdelset(&closed, open[i]);
@@ -399,16 +405,6 @@ void library_pin (const void *address) {
 }
 
 
-static int forked;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void in_child (void) { atomic_set(&forked, 1); }
-static void watch_fork (void) { pthread_atfork(NULL, NULL, in_child); }
-
-
-int process_forked (void) {
-  pthread_once(&fork_once, watch_fork);
-  return atomic_get(&forked);
-}
+int process_forked (void) { return atomic_get(&forked); }
 
 /* }====================================================== */

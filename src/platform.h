@@ -135,7 +135,8 @@ char *working_directory (void);
 /* Keeps the library that holds 'address' loaded until the process ends. */
 void library_pin (const void *address);
 
-/* True in the child of a fork: the threads of the parent are not there. */
+/* True in the child of a fork if threads had been started before: they are not
+** there, and what they had locked stays so. */
 int process_forked (void);
 
 #endif

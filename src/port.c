@@ -131,7 +131,7 @@ static int sendport_gc (lua_State *L) {
   SendPort *p = (SendPort *)lua_touserdata(L, 1);
   Mailbox *box = p->box;
   p->box = NULL;
-  shared_release(box);
+  if (!process_forked()) shared_release(box);
   return 0;
 }
 

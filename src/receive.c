@@ -257,6 +257,17 @@ static int has_receiver (lua_State *L, State *S) {
 }
 
 
+/* A host's descriptor stays readable while messages wait, those too that were
+** taken out of the mailbox already. */
+static void ring_for_rest (State *S) {
+  Mailbox *box = &S->isolate->box;
+  if (box->doorbell < 0) return;
+  doorbell_drain(box->doorbell);
+  if (S->inbox.head != NULL || atomic_get(&box->waiting))
+    doorbell_ring(box->doorbell_in);
+}
+
+
 /* take(deadline?): the next message, waiting for it until 'deadline' (by
 ** 'now'; nil: for ever; 0: not at all). Control messages are handled on the
 ** way; a paused isolate stays in here. Returns
@@ -281,15 +292,18 @@ int receive_take (lua_State *L) {
       Decoder *d;
       atomic_add(&box->queued, -1);
       if (!has_receiver(L, S)) {
-        if (S->inbox.head == NULL) return 0;
-        continue;
+        if (S->inbox.head != NULL) continue;
+        ring_for_rest(S);
+        return 0;
       }
       if (S->inbox.head->size >= LARGE && S->receiving == NULL) {
         begin_large(L, S);
+        ring_for_rest(S);
         return receive_slice(L, S);
       }
       d = push_decoder(L, S);
       decoder_take(d, S, queue_pop(&S->inbox));
+      ring_for_rest(S);
       lua_pushinteger(L, (lua_Integer)d->m->port);
       return receive_small(L, d) + 1;
     }

@@ -41,8 +41,9 @@ extern const char PORTS_KEY;	/* port id -> the object that receives */
 extern const char PROXIES_KEY;	/* id -> SendPort or Capability; weak */
 extern const char TASKS_KEY;	/* coroutine of a task -> true */
 
-/* The State of functions made by 'luaL_setfuncs(L, …, 1)' with it. */
-#define state_of(L)	((State *)lua_touserdata(L, lua_upvalueindex(1)))
+/* The State of functions made by 'luaL_setfuncs(L, …, 1)' with it. Raises in
+** the child of a fork, and when the state is being closed. */
+State *state_of (lua_State *L);
 
 /* The State of a lua_State where the module is open. */
 State *state_find (lua_State *L);

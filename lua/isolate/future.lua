@@ -299,6 +299,7 @@ end
 -- CancelledError, which nobody needs to hear. A completed one stays as it is.
 function Future:cancel()
   check_self(self, "cancel")
+  core.check()
   if self.done then return end
   self.heard, self.cancelled = true, true
   local stop, source = self.on_cancel, self.source
@@ -403,6 +404,7 @@ end
 ---@return isolate.Future
 function future.async(fn, ...)
   check_function(fn, 1, "async")
+  core.check()
   return future.run(new(), fn, ...)
 end
 

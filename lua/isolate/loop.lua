@@ -150,17 +150,20 @@ local function fire()
   return true
 end
 
--- One turn; waits at most until `limit` (nil: until something happens). False
--- if nothing is left that could happen.
-local function turn(limit)
+-- The earlier of two deadlines; nil is never.
+local function earlier(a, b)
+  if a and b then return a < b and a or b end
+  return a or b
+end
+
+-- One turn, which may wait. False if nothing is left that could happen.
+local function turn()
   if first <= last then
     run_ready()
     return true
   end
   if loop.alive == 0 and not pending() then return false end
-  local deadline = timers:next()
-  if limit and (not deadline or limit < deadline) then deadline = limit end
-  dispatch(take(deadline))
+  dispatch(take(timers:next()))
   if timers.n > 0 then
     run_ready()
     fire()
@@ -275,22 +278,16 @@ function loop.step(timeout)
   raise_failure()
   local did = first <= last
   run_ready()
+  local limit = not did and timeout and timeout > 0 and now() + timeout or 0
   local messages = core.queued()
-  local deadline = 0
-  if not did and timeout and timeout > 0 then
-    deadline = now() + timeout
-    local next_timer = timers:next()
-    if next_timer and next_timer < deadline then deadline = next_timer end
-  end
-  local got
   repeat
-    got = dispatch(take(deadline))
-    if got ~= nil then did = true end
-    run_ready()
+    local got = dispatch(take(earlier(limit, timers:next())))
+    if got ~= nil then did, limit = true, 0 end
     messages = messages - 1
-    deadline = 0
-  until messages <= 0 or not got
-  did = fire() or did
+    run_ready()
+    local more = got and messages > 0
+    if not more then did = fire() or did end
+  until not more and (did or now() >= limit)
   raise_failure()
   return did
 end
@@ -299,7 +296,7 @@ end
 -- none. With `Isolate.fd()`, for a host that waits in poll.
 ---@return number?
 function loop.timeout()
-  if first <= last or pending() then return 0 end
+  if first <= last or core.slicing() then return 0 end
   local deadline = timers:next()
   if deadline then return math.max(0, deadline - now()) end
 end

@@ -229,6 +229,7 @@ function ReceivePort:pump()
 end
 
 local function check_free(self, name)
+  core.check()
   check_self(self, ReceivePort, name)
   if self.subscription then
     error("bad use of '" .. name .. "': somebody listens to this port already", 3)
