@@ -323,6 +323,26 @@ static int protected (lua_State *L, lua_CFunction f, Isolate *iso, int more) {
 }
 
 
+/* Nothing of it runs any more: tells whoever listens for that, and lets go of
+** all listeners (they may refer to isolates that refer to this one). */
+static void end (Isolate *iso) {
+  Listener *on_exit, *on_error, *l;
+  mutex_lock(&iso->lock);
+  iso->alive = 0;
+  iso->ended = 1;
+  on_exit = iso->on_exit;
+  on_error = iso->on_error;
+  iso->on_exit = iso->on_error = NULL;
+  mutex_unlock(&iso->lock);
+  for (l = on_exit; l != NULL; l = l->next) {
+    mailbox_post(l->box, l->response);
+    l->response = NULL;
+  }
+  listeners_free(on_exit);
+  listeners_free(on_error);
+}
+
+
 /* The end, in this order:
 ** 1. if an error came out, and not a stop, it is told;
 ** 2. tasks that still wait are closed;
@@ -331,7 +351,6 @@ static int protected (lua_State *L, lua_CFunction f, Isolate *iso, int more) {
 ** 5. the state is closed, and its finalizers run;
 ** 6. nothing of it runs any more: whoever waits for that is told. */
 static void die (lua_State *L, Isolate *iso, int status) {
-  Listener *on_exit, *l;
   if (L != NULL) {
     if (status != LUA_OK && !atomic_get(&iso->stop))
       protected(L, tell, iso, 1);
@@ -344,17 +363,7 @@ static void die (lua_State *L, Isolate *iso, int status) {
   iso->hookable = 0;
   if (L != NULL) lua_close(L);
   heap_free(&iso->heap);
-  mutex_lock(&iso->lock);
-  iso->alive = 0;
-  iso->ended = 1;
-  on_exit = iso->on_exit;
-  iso->on_exit = NULL;
-  mutex_unlock(&iso->lock);
-  for (l = on_exit; l != NULL; l = l->next) {
-    mailbox_post(l->box, l->response);
-    l->response = NULL;
-  }
-  listeners_free(on_exit);
+  end(iso);
 }
 
 
@@ -451,6 +460,7 @@ static void stop_all (uint64_t root, const Isolate *except) {
 void isolate_end_main (Isolate *iso) {
   mailbox_close(&iso->box);
   stop_all(iso->id, NULL);
+  end(iso);
 }
 
 /* }====================================================== */

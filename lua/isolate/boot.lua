@@ -48,9 +48,8 @@ end
 -- The answer of `run` and `compute`: the results, or what a RemoteError is
 -- made of. It leaves when the isolate is at its end.
 local function answer(reply, result)
-  local ok, why = true, nil
   if result.ok then
-    ok, why = pcall(core.last, reply, "result", true, table.unpack(result, 1, result.n))
+    local ok, why = pcall(core.last, reply, "result", true, table.unpack(result, 1, result.n))
     if ok then return end
     core.check()
     core.last(reply, "result", false, why, "", name)

@@ -24,8 +24,9 @@ local methods = {}
 -- What people write who look for a function of the module.
 local meant = {
   run = "Isolate.run(fn, ...)", compute = "Isolate.compute(fn, message)",
-  spawn = "Isolate.spawn(fn, message)", exit = "Isolate.exit(), which ends the isolate that calls it; to end another one, iso:kill()",
-  sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
+  spawn = "Isolate.spawn(fn, message)", 
+  exit = "Isolate.exit(), which ends the isolate that calls it; to end another, iso:kill()",
+    sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
   current = "Isolate.current", send = "a SendPort: port.send_port:send(message)",
 }
 
@@ -172,13 +173,11 @@ function methods:join(timeout)
   local waiter = {}
   local listener <close> = port.private(function() loop.wake(waiter) end)
   core.on_exit(self.control_port, listener.send_port)
-  local unlisten <close> = setmetatable({}, { __close = function()
-    core.off_exit(self.control_port, listener.send_port)
-  end})
   if core.ended(self.control_port) then return true end
   future.wait(waiter, timeout)
-  if waiter.timed_out then return nil, "timeout" end
-  return true
+  if not waiter.timed_out then return true end
+  core.off_exit(self.control_port, listener.send_port)
+  return nil, "timeout"
 end
 
 --- The handle of the running isolate.

@@ -1,6 +1,6 @@
 --- The local side of a new isolate: run, compute, spawn.
 
-local string, table, math, debug, package = string, table, math, debug, package
+local string, math, debug, package = string, math, debug, package
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
