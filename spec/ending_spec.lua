@@ -63,7 +63,7 @@ local kinds = {
   {"have answered and are idle", [[ Isolate.run(function() end):await() ready:send "on" ]]},
   {"read a fifo for ever", [[ local file = io.open(FIFO, "r+") ready:send "on" file:read "a" ]]},
   {"read a command for ever", [[
-    local pipe = io.popen "exec sleep 3 2>/dev/null"
+    local pipe = io.popen "exec sleep 8 2>/dev/null"
     ready:send "on"
     pipe:read "a"
   ]], lingers = true},
@@ -96,7 +96,7 @@ local kinds = {
     while true do end
   ]]},
   {"are in a long C call", [[ ready:send "on" (("a"):rep(40)):find(("a*"):rep(20) .. "b") ]], lingers = true},
-  {"wait for a command", [[ ready:send "on" os.execute "exec sleep 3 >/dev/null 2>&1" ]], lingers = true},
+  {"wait for a command", [[ ready:send "on" os.execute "exec sleep 8 >/dev/null 2>&1" ]], lingers = true},
 }
 
 -- A program with three isolates of a kind, and its last lines.

@@ -43,7 +43,7 @@ end
 
 local function run(code, opts)
   opts = opts or {}
-  opts.guard = 20
+  opts.guard = 10
   local result = helper.lua(code, opts)
   assert(not result.timed_out, "the guard ended the program; stdout: " .. result.stdout .. result.stderr)
   assert(not result.signal, "the program died of signal " .. tostring(result.signal))
@@ -296,7 +296,7 @@ local rows = {
   {"waits in io.lines", [[ ready:send "on" while true do pcall(function() for _ in io.lines(FIFO) do end end) end ]]},
   {"waits in io.open of a fifo", [[ ready:send "on" io.open(FIFO, "r") ]]},
   {"waits in a read of io.popen", [[
-    local pipe = io.popen "exec sleep 4 2>/dev/null"
+    local pipe = io.popen "exec sleep 12 2>/dev/null"
     ready:send "on"
     pipe:read "a"
   ]], reports = true},
@@ -499,9 +499,9 @@ end)
 -- Nothing stops these (a C function, a finalizer, a hook of its own at work):
 -- they are abandoned and reported, and the program goes on and ends.
 local beyond_reach = {
-  {"os.execute", [[ ready:send "on" os.execute "exec sleep 4 >/dev/null 2>&1" ]]},
+  {"os.execute", [[ ready:send "on" os.execute "exec sleep 12 >/dev/null 2>&1" ]]},
   {"the closing of io.popen", [[
-    local pipe = io.popen "exec sleep 4 2>/dev/null"
+    local pipe = io.popen "exec sleep 12 2>/dev/null"
     ready:send "on"
     pipe:close()
   ]]},

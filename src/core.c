@@ -115,17 +115,75 @@ static int core_ended (lua_State *L) {
 }
 
 
+/* A control message, still to be posted. */
+static Message *control_message (lua_State *L, int op, uint64_t capability) {
+  Message *m = message_new(0);
+  if (m == NULL) luaL_error(L, "not enough memory");
+  m->op = op;
+  m->capability = capability;
+  return m;
+}
+
+
 /* kill(control, terminate, immediate): ignored without the capability */
 static int core_kill (lua_State *L) {
   Isolate *iso = control_isolate(L, 1);
   if (iso == NULL || !has_capability(L, 2, iso->terminate_capability)) return 0;
   if (lua_toboolean(L, 3)) isolate_kill(iso);
   else if (iso->root != iso->id) {
-    Message *m = message_new(0);
-    if (m == NULL) return luaL_error(L, "not enough memory");
-    m->op = CONTROL_KILL;
-    mailbox_post_control(&iso->box, m);
+    mailbox_post_control(&iso->box, control_message(L, CONTROL_KILL, 0));
   }
+  return 0;
+}
+
+
+/* The id of the Capability at 'arg'. */
+static uint64_t check_capability (lua_State *L, int arg) {
+  Capability *c = capability_test(L, state_of(L), arg);
+  if (c == NULL) luaL_typeerror(L, arg, "Capability");
+  return c->id;
+}
+
+
+/* pause(control, pause, capability): ignored without the right 'pause' */
+static int core_pause (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  uint64_t capability = check_capability(L, 3);
+  if (iso != NULL && has_capability(L, 2, iso->pause_capability))
+    mailbox_post_control(&iso->box, control_message(L, CONTROL_PAUSE, capability));
+  return 0;
+}
+
+
+/* resume(control, capability) */
+static int core_resume (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  uint64_t capability = check_capability(L, 2);
+  if (iso != NULL)
+    mailbox_post_control(&iso->box, control_message(L, CONTROL_RESUME, capability));
+  return 0;
+}
+
+
+/* ping(control, port, response): the isolate sends 'response' to 'port' when
+** it comes to its control messages */
+static int core_ping (lua_State *L) {
+  State *S = state_of(L);
+  Isolate *iso = control_isolate(L, 1);
+  SendPort *p = sendport_check(L, S, 2);
+  Message *m, *reply;
+  lua_settop(L, 3);
+  reply = encode(L, S, 3, ROOT_RESPONSE, p->id);
+  m = message_new(0);
+  if (m == NULL || !message_add_ref(m, p->box)) {
+    message_free(reply);
+    message_free(m);
+    return luaL_error(L, "not enough memory");
+  }
+  m->op = CONTROL_PING;
+  m->reply = reply;
+  if (iso != NULL) mailbox_post_control(&iso->box, m);
+  else message_free(m);
   return 0;
 }
 
@@ -348,19 +406,43 @@ static int core_explain (lua_State *L) {
 }
 
 
+/* Adds the fields that only its own isolate, or an isolate with a thread of
+** ours, can tell. The table is at the top. */
+static void list_usage (lua_State *L, const State *S, Isolate *iso) {
+  double cpu = -1;
+  size_t memory = heap_used(&iso->heap);
+  if (iso == S->isolate) {
+    cpu = thread_cpu(pthread_self());
+    if (memory == 0)  /* a main isolate: its heap is the host's */
+      memory = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 +
+               (size_t)lua_gc(L, LUA_GCCOUNTB);
+  }
+  else {
+    mutex_lock(&iso->lock);
+    if (iso->alive) cpu = thread_cpu(iso->thread);
+    mutex_unlock(&iso->lock);
+  }
+  if (memory > 0) {
+    lua_pushinteger(L, (lua_Integer)memory);
+    lua_setfield(L, -2, "memory");
+  }
+  if (cpu >= 0) {
+    lua_pushnumber(L, cpu);
+    lua_setfield(L, -2, "cpu");
+  }
+}
+
+
 /* list() -> array of {name=, id=, state=, queued=, memory=, cpu=} */
 static int core_list (lua_State *L) {
   static const char *const states[] = {"running", "idle", "paused"};
+  State *S = state_of(L);
   Isolate *iso;
   uint64_t id = 0;
   int n = 0;
   lua_newtable(L);
-  while ((iso = registry_next(id, 0)) != NULL) {
-    double cpu = 0;
+  while ((iso = registry_next(id)) != NULL) {
     id = iso->id;
-    mutex_lock(&iso->lock);
-    if (iso->alive) cpu = thread_cpu(iso->thread);
-    mutex_unlock(&iso->lock);
     lua_createtable(L, 0, 6);
     lua_pushstring(L, iso->name);
     lua_setfield(L, -2, "name");
@@ -370,10 +452,7 @@ static int core_list (lua_State *L) {
     lua_setfield(L, -2, "state");
     lua_pushinteger(L, atomic_get(&iso->box.queued));
     lua_setfield(L, -2, "queued");
-    lua_pushinteger(L, (lua_Integer)heap_used(&iso->heap));
-    lua_setfield(L, -2, "memory");
-    lua_pushnumber(L, cpu);
-    lua_setfield(L, -2, "cpu");
+    list_usage(L, S, iso);
     lua_rawseti(L, -2, ++n);
     shared_release(iso);
   }
@@ -391,16 +470,17 @@ static int state_gc (lua_State *L) {
   State *S = (State *)lua_touserdata(L, 1);
   Isolate *iso = S->isolate;
   if (iso == NULL) return 0;
+  S->isolate = NULL;
+  names_free(&S->names);
   if (process_forked()) return 0;  /* another thread may have had the locks */
   if (iso->root == iso->id) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CLOSING_KEY) == LUA_TFUNCTION)
       lua_pcall(L, 0, 0, 0);
     isolate_end_main(iso);
   }
-  S->isolate = NULL;
+  port_close(S);
   queue_free(&S->inbox);
   queue_free(&S->control);
-  names_free(&S->names);
   shared_release(iso);
   return 0;
 }
@@ -434,6 +514,7 @@ static Isolate *state_isolate (lua_State *L) {
   if (iso != NULL) return (Isolate *)shared_retain(iso);
   iso = isolate_new("main", 0);
   if (iso == NULL) luaL_error(L, "not enough memory");
+  registry_add(iso);
   return iso;
 }
 
@@ -506,7 +587,9 @@ int luaopen_isolate_core (lua_State *L) {
     {"on_close", core_on_close},
     {"on_error", core_on_error},
     {"on_exit", core_on_exit},
+    {"pause", core_pause},
     {"pending", receive_pending},
+    {"ping", core_ping},
     {"port", core_port},
     {"processors", core_processors},
     {"queued", core_queued},
@@ -514,6 +597,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"report", core_report},
     {"restrict", core_restrict},
     {"self", core_self},
+    {"resume", core_resume},
     {"sendable", core_sendable},
     {"set_fatal", core_set_fatal},
     {"setup", core_setup},

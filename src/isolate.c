@@ -426,13 +426,13 @@ int isolate_start (Isolate *iso) {
 
 #define CHECK_EVERY	0.02	/* seconds: they may still start new ones */
 
-/* Calls 'f' for all that live under 'root' (0: for all). */
+/* Calls 'f' for all that the end of 'root' is to stop. */
 static void each (uint64_t root, const Isolate *except, void (*f) (Isolate *)) {
   Isolate *iso;
   uint64_t id = 0;
-  while ((iso = registry_next(id, root)) != NULL) {
+  while ((iso = registry_next(id)) != NULL) {
     id = iso->id;
-    if (iso != except) f(iso);
+    if (iso != except && registry_concerns(iso, root)) f(iso);
     shared_release(iso);
   }
 }
@@ -461,6 +461,7 @@ void isolate_end_main (Isolate *iso) {
   mailbox_close(&iso->box);
   stop_all(iso->id, NULL);
   end(iso);
+  registry_remove(iso);
 }
 
 /* }====================================================== */

@@ -4,10 +4,16 @@
 **   print        one write a call, so that lines never mix;
 **   xpcall       does not call the handler when the isolate is stopped;
 **   os.exit      ends the isolate, not the process;
-**   io.popen     its children start with the process's signal mask;
-**   os.execute   the same, can be stopped, and leaves Ctrl-C alone.
+**   io.popen     its children start with the process's signal mask, and it
+**                does not wait for files that others read;
+**   os.execute   the same mask; can be stopped, and leaves Ctrl-C alone.
 */
 
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +25,16 @@
 #include "interrupt.h"
 #include "platform.h"
 #include "libraries.h"
+
+
+/* Not for the children of other isolates, where the system can say so. */
+#if defined(__linux__)
+#define PIPE_READ	"re"
+#define PIPE_WRITE	"we"
+#else
+#define PIPE_READ	"r"
+#define PIPE_WRITE	"w"
+#endif
 
 
 static const char *const names[] = {
@@ -119,25 +135,31 @@ static int std_execute (lua_State *L) {
 }
 
 
-/* Calls the original (upvalue 1) with the signals open. It is a C function
-** that raises only for bad arguments. */
-static int with_signals (lua_State *L) {
-  sigset_t saved;
-  int status;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  signals_open(&saved);
-  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  signals_restore(&saved);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+static int close_pipe (lua_State *L) {
+  luaL_Stream *p = (luaL_Stream *)luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  errno = 0;
+  return luaL_execresult(L, pclose(p->f));
 }
 
 
-/* Replaces 'name' in the table at the top by 'f' with the original. */
-static void wrap (lua_State *L, const char *name, lua_CFunction f) {
-  lua_getfield(L, -1, name);
-  lua_pushcclosure(L, f, 1);
-  lua_setfield(L, -2, name);
+/* As Lua's own, which flushes all files of the process first, though: it would
+** wait for the lock of one that another isolate is reading. */
+static int std_popen (lua_State *L) {
+  const char *command = luaL_checkstring(L, 1);
+  const char *mode = luaL_optstring(L, 2, "r");
+  luaL_Stream *p;
+  sigset_t saved;
+  luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2,
+                "invalid mode");
+  p = (luaL_Stream *)lua_newuserdatauv(L, sizeof(*p), 0);
+  p->closef = NULL;  /* closed, until it is open */
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  errno = 0;
+  signals_open(&saved);
+  p->f = popen(command, mode[0] == 'r' ? PIPE_READ : PIPE_WRITE);
+  signals_restore(&saved);
+  p->closef = close_pipe;
+  return p->f == NULL ? luaL_fileresult(L, 0, command) : 1;
 }
 
 /* }====================================================== */
@@ -175,7 +197,8 @@ void libraries_open (lua_State *L, Isolate *iso) {
   lua_setfield(L, -2, "execute");
   lua_pop(L, 1);
   lua_getglobal(L, LUA_IOLIBNAME);
-  wrap(L, "popen", with_signals);
+  lua_pushcfunction(L, std_popen);
+  lua_setfield(L, -2, "popen");
   lua_pop(L, 1);
   lua_getglobal(L, LUA_LOADLIBNAME);
   setpath(L, "path", iso->path);

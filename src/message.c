@@ -42,6 +42,16 @@ Message *message_new (size_t size) {
 }
 
 
+int message_add_ref (Message *m, void *shared) {
+  size_t size = (size_t)(m->nrefs + 1) * sizeof(Shared *);
+  Shared **refs = (Shared **)realloc(m->refs, size);
+  if (refs == NULL) return 0;
+  m->refs = refs;
+  m->refs[m->nrefs++] = (Shared *)shared_retain(shared);
+  return 1;
+}
+
+
 void message_free (Message *m) {
   int i;
   if (m == NULL) return;

@@ -44,6 +44,10 @@ typedef struct Message {
 /* An empty message with room for 'size' bytes; NULL when there is no memory. */
 Message *message_new (size_t size);
 
+/* It mentions 'shared' from now on (and counts it). 0, unchanged, without
+** memory. */
+int message_add_ref (Message *m, void *shared);
+
 /* Frees it and lets go of all it mentions. */
 void message_free (Message *m);
 

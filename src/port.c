@@ -51,7 +51,6 @@ static void enter (lua_State *L, uint64_t id, const char *class) {
 
 void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
   SendPort *p;
-  (void)S;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (push_known(L, id)) return;
   p = (SendPort *)lua_newuserdatauv(L, sizeof(*p), 0);
@@ -59,6 +58,10 @@ void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
   p->id = id;
   enter(L, id, SENDPORT);
   p->box = (Mailbox *)shared_retain(box);
+  p->next = S->sendports;
+  p->link = &S->sendports;
+  if (p->next != NULL) p->next->link = &p->next;
+  S->sendports = p;
 }
 
 
@@ -127,11 +130,23 @@ static int sendport_tostring (lua_State *L) {
 }
 
 
-static int sendport_gc (lua_State *L) {
-  SendPort *p = (SendPort *)lua_touserdata(L, 1);
+static void let_go (SendPort *p) {
   Mailbox *box = p->box;
+  if (box == NULL) return;
   p->box = NULL;
+  *p->link = p->next;
+  if (p->next != NULL) p->next->link = p->link;
   if (!process_forked()) shared_release(box);
+}
+
+
+void port_close (State *S) {
+  while (S->sendports != NULL) let_go(S->sendports);
+}
+
+
+static int sendport_gc (lua_State *L) {
+  let_go((SendPort *)lua_touserdata(L, 1));
   return 0;
 }
 

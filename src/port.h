@@ -15,6 +15,8 @@
 typedef struct SendPort {
   Mailbox *box;			/* counted: the mailbox of the port's isolate */
   uint64_t id;			/* the port; unique in the process */
+  struct SendPort *next;	/* in the list of its State */
+  struct SendPort **link;	/* what points to it there */
 } SendPort;
 
 typedef struct Capability {
@@ -38,5 +40,9 @@ Capability *capability_test (lua_State *L, State *S, int idx);
 
 /* Makes the two metatables; the State is at the top. */
 void port_open (lua_State *L, State *S);
+
+/* Lets go of what the SendPorts of this state refer to. Lua calls no finalizer
+** for those that were made while the state was being closed. */
+void port_close (State *S);
 
 #endif

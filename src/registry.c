@@ -42,33 +42,37 @@ void registry_remove (Isolate *iso) {
 }
 
 
-/* The caller holds the lock. */
-static Isolate *find (uint64_t id, uint64_t root, const Isolate *except) {
-  Isolate *iso;
-  for (iso = first; iso != NULL; iso = iso->next)
-    if (iso->id > id && iso != except && (root == 0 || iso->root == root) &&
-        !atomic_get(&iso->abandoned)) return iso;
-  return NULL;
-}
-
-
-Isolate *registry_next (uint64_t id, uint64_t root) {
+Isolate *registry_next (uint64_t id) {
   Isolate *iso;
   mutex_lock(&lock);
-  iso = find(id, root, NULL);
+  for (iso = first; iso != NULL && iso->id <= id; ) iso = iso->next;
   if (iso != NULL) shared_retain(iso);
   mutex_unlock(&lock);
   return iso;
 }
 
 
+int registry_concerns (const Isolate *iso, uint64_t root) {
+  return iso->id != iso->root && (root == 0 || iso->root == root) &&
+         !atomic_get(&iso->abandoned);
+}
+
+
+/* The caller holds the lock. */
+static int some (uint64_t root, const Isolate *except) {
+  Isolate *iso;
+  for (iso = first; iso != NULL; iso = iso->next)
+    if (iso != except && registry_concerns(iso, root)) return 1;
+  return 0;
+}
+
+
 int registry_wait (uint64_t root, const Isolate *except, double deadline) {
-  int some;
+  int left;
   pthread_once(&once, make_cond);
   mutex_lock(&lock);
-  while ((some = (find(0, root, except) != NULL)) != 0)
-    if (!cond_wait(&gone, &lock, deadline)) break;
-  some = some && find(0, root, except) != NULL;
+  while ((left = some(root, except)) != 0 && cond_wait(&gone, &lock, deadline)) { }
+  left = left && some(root, except);
   mutex_unlock(&lock);
-  return !some;
+  return !left;
 }

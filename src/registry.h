@@ -12,14 +12,16 @@
 void registry_add (Isolate *iso);
 void registry_remove (Isolate *iso);
 
-/* The living isolate with the least id over 'id' (counted for the caller) that
-** descends from 'root', or from any for 0; NULL at the end. */
-Isolate *registry_next (uint64_t id, uint64_t root);
+/* The isolate with the least id over 'id', counted for the caller; NULL at the
+** end. */
+Isolate *registry_next (uint64_t id);
 
-/* Abandoned isolates do not count in either. */
+/* Is it one that the end of main isolate 'root' (0: of the process) is to stop?
+** A descendant that is not abandoned. */
+int registry_concerns (const Isolate *iso, uint64_t root);
 
-/* Waits until no descendant of 'root' (0: of any) but 'except' lives. False
-** when some still do at the deadline. */
+/* Waits until none of these, but maybe 'except', lives. False when some still
+** do at the deadline. */
 int registry_wait (uint64_t root, const Isolate *except, double deadline);
 
 #endif

@@ -161,5 +161,7 @@ int core_spawn (lua_State *L) {
   sendport_push(L, S, &iso->box, iso->id);
   capability_push(L, S, iso->pause_capability);
   capability_push(L, S, iso->terminate_capability);
+  box->iso = NULL;  /* its thread has a reference of its own */
+  shared_release(iso);
   return 3;
 }

@@ -21,6 +21,7 @@ typedef struct State {
   struct Isolate *isolate;	/* counted */
   struct Encoder *encoder;	/* the one that is used unless it is busy */
   struct Decoder *decoder;
+  struct SendPort *sendports;	/* all of this state */
   Names names;
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */

@@ -88,6 +88,13 @@ local function check_port(value, i, name)
   end
 end
 
+local function check_capability(value, i, name)
+  if core.kind(value) ~= "Capability" then
+    error("bad argument #" .. i .. " to '" .. name .. "' (Capability expected, got "
+      .. type(value) .. ")", 3)
+  end
+end
+
 local function check_priority(value, i, name)
   if value ~= nil and value ~= handle.immediate and value ~= handle.before_next_event then
     error("bad argument #" .. i .. " to '" .. name
@@ -124,6 +131,42 @@ function methods:kill(priority)
   check_self(self, "kill")
   check_priority(priority, 1, "kill")
   core.kill(self.control_port, self.terminate_capability, priority == handle.immediate)
+end
+
+--- Holds the isolate: the event that runs is finished, then messages and timers
+-- wait until each capability it was paused with is resumed. Needs the pause
+-- capability. Returns `capability`, or a new one.
+---@param capability isolate.Capability?
+---@return isolate.Capability
+function methods:pause(capability)
+  check_self(self, "pause")
+  if capability == nil then
+    capability = core.capability()
+  else
+    check_capability(capability, 1, "pause")
+  end
+  core.pause(self.control_port, self.pause_capability, capability)
+  return capability
+end
+
+--- Takes a pause back; a capability that holds nothing has no effect.
+---@param capability isolate.Capability
+function methods:resume(capability)
+  check_self(self, "resume")
+  check_capability(capability, 1, "resume")
+  core.resume(self.control_port, capability)
+end
+
+--- The isolate, if it lives, sends `response` to `port` when it comes to its
+-- control messages, which overtake the normal ones; also while it is paused.
+---@param listener isolate.SendPort
+---@param response any
+---@param priority integer?
+function methods:ping(listener, response, priority)
+  check_self(self, "ping")
+  check_port(listener, 1, "ping")
+  check_priority(priority, 3, "ping")
+  core.ping(self.control_port, listener, response)
 end
 
 --- `response` is sent to `port` when the isolate has ended, last of all. The

@@ -19,12 +19,14 @@ local Isolate = {
   run = spawn.run,
   compute = spawn.compute,
   spawn = spawn.spawn,
+  spawn_file = spawn.spawn_file,
   exit = spawn.exit,
   current = handle.current(),
   is_main = is_main,
   handle = handle.restricted,
   immediate = handle.immediate,
   before_next_event = handle.before_next_event,
+  list = core.list,
   processors = core.processors,
 
   -- ports

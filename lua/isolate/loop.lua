@@ -162,7 +162,10 @@ local function turn()
     run_ready()
     return true
   end
-  if loop.alive == 0 and not pending() then return false end
+  if loop.alive == 0 and not pending() then
+    core.hold()  -- a paused isolate lives
+    if not pending() then return false end
+  end
   dispatch(take(timers:next()))
   if timers.n > 0 then
     run_ready()

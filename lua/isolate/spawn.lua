@@ -1,6 +1,6 @@
 --- The local side of a new isolate: run, compute, spawn.
 
-local string, math, debug, package = string, math, debug, package
+local string, math, debug, io, package = string, math, debug, io, package
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -54,6 +54,8 @@ local check = {
   timeout = function(v) return type(v) == "number" and v >= 0 or "number of seconds" end,
 }
 
+function check.args(list) return type(list) == "table" or "table" end
+
 local libraries = {
   base = true, package = true, coroutine = true, table = true, io = true, os = true,
   string = true, utf8 = true, math = true, debug = true,
@@ -69,15 +71,22 @@ function check.libs(list)
   return true
 end
 
+-- Some options belong to one function only.
+local function belongs(key, name)
+  if key == "timeout" then return name == "compute" end
+  if key == "args" then return name == "spawn_file" end
+  return true
+end
+
 -- Raises for what is wrong with the options of the function called `name`.
-local function check_options(opts, i, name, without)
+local function check_options(opts, i, name)
   if opts == nil then return {} end
   if type(opts) ~= "table" then
     error("bad argument #" .. i .. " to '" .. name .. "' (table expected, got "
       .. type(opts) .. ")", 3)
   end
   for key, value in pairs(opts) do
-    if not check[key] or key == without then
+    if not check[key] or not belongs(key, name) then
       error("bad argument #" .. i .. " to '" .. name .. "' (unknown option '"
         .. tostring(key) .. "')", 3)
     end
@@ -247,8 +256,40 @@ end
 ---@return isolate.Handle
 function spawn.spawn(fn, message, opts)
   future.check_function(fn, 1, "spawn")
-  opts = check_options(opts, 3, "spawn", "timeout")
+  opts = check_options(opts, 3, "spawn")
   local ok, iso = pcall(start, "spawn", opts, nil, fn, message)
+  if not ok then rethrow(iso, 3) end
+  return iso
+end
+
+-- The function of an isolate that runs a file: what it gets is what it needs.
+function spawn.chunk(message, source, name, args)
+  if args ~= nil then arg = args end  -- luacheck: globals arg
+  return assert(load(source, name))(message)
+end
+
+--- `spawn` for a Lua file: its chunk gets `message` as `...`, and `opts.args` as
+-- its global `arg`. A file that cannot be read or compiled raises at the call.
+---@param path string
+---@param message any
+---@param opts table?
+---@return isolate.Handle
+function spawn.spawn_file(path, message, opts)
+  if type(path) ~= "string" then
+    error("bad argument #1 to 'spawn_file' (string expected, got " .. type(path) .. ")", 2)
+  end
+  opts = check_options(opts, 3, "spawn_file")
+  local file, why = io.open(path, "rb")
+  if not file then error("cannot read " .. why, 2) end
+  local source = file:read "a"
+  file:close()
+  local name = "@" .. path
+  source = string.gsub(source or "", "^#[^\n]*", "", 1)
+  local chunk, wrong = load(source, name)
+  if not chunk then error("cannot compile " .. wrong, 2) end
+  local named = setmetatable({ name = opts.name or string.match(path, "[^/\\]+$") },
+    { __index = opts })
+  local ok, iso = pcall(start, "spawn", named, nil, spawn.chunk, message, source, name, opts.args)
   if not ok then rethrow(iso, 3) end
   return iso
 end
