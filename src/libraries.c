@@ -4,17 +4,11 @@
 **   print        one write a call, so that lines never mix;
 **   xpcall       does not call the handler when the isolate is stopped;
 **   os.exit      ends the isolate, not the process;
-**   io.popen     its children start with the process's signal mask, and it
-**                does not wait for files that others read;
-**   os.execute   the same mask; can be stopped, and leaves Ctrl-C alone.
+**   io.popen     children start with the process's signal mask; it can be
+**                stopped, and does not wait for files that others read;
+**   os.execute   the same, and leaves Ctrl-C alone.
 */
 
-#if !defined(_GNU_SOURCE)
-#define _GNU_SOURCE
-#endif
-
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,16 +19,6 @@
 #include "interrupt.h"
 #include "platform.h"
 #include "libraries.h"
-
-
-/* Not for the children of other isolates, where the system can say so. */
-#if defined(__linux__)
-#define PIPE_READ	"re"
-#define PIPE_WRITE	"we"
-#else
-#define PIPE_READ	"r"
-#define PIPE_WRITE	"w"
-#endif
 
 
 static const char *const names[] = {
@@ -117,49 +101,65 @@ static int std_exit (lua_State *L) {
 }
 
 
+/* Waits for a command, unless the isolate is to stop: then the command goes on
+** by itself, and -1 is returned. */
+static int wait_for (long process, int *status) {
+  int ended;
+  while ((ended = command_wait(process, status)) == 0)
+    if (atomic_get(&isolate_here()->stop)) return -1;
+  return ended;
+}
+
+
 /* C's 'system' would ignore Ctrl-C in the whole process, and could not be
-** stopped. A command whose isolate is stopped goes on by itself. */
+** stopped. */
 static int std_execute (lua_State *L) {
   const char *command = luaL_optstring(L, 1, NULL);
   long process;
-  int status, ended;
+  int status;
   if (command == NULL) {  /* is there a shell? */
     lua_pushboolean(L, 1);
     return 1;
   }
-  process = command_start(command);
-  if (process < 0) return luaL_fileresult(L, 0, NULL);
-  while ((ended = command_wait(process, &status)) == 0)
+  process = command_start(command, NULL, NULL);
+  if (process < 0 || wait_for(process, &status) < 0) {
     interrupt_check(L, isolate_here());
-  return ended > 0 ? luaL_execresult(L, status) : luaL_fileresult(L, 0, NULL);
+    return luaL_fileresult(L, 0, NULL);
+  }
+  return luaL_execresult(L, status);
 }
 
+
+/* A file of Lua's, with the command that it is a pipe of. */
+typedef struct Pipe {
+  luaL_Stream stream;		/* first */
+  long process;
+} Pipe;
 
 static int close_pipe (lua_State *L) {
-  luaL_Stream *p = (luaL_Stream *)luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  errno = 0;
-  return luaL_execresult(L, pclose(p->f));
+  Pipe *p = (Pipe *)luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  int status;
+  fclose(p->stream.f);
+  if (wait_for(p->process, &status) < 0) return luaL_fileresult(L, 0, NULL);
+  return luaL_execresult(L, status);
 }
 
 
-/* As Lua's own, which flushes all files of the process first, though: it would
-** wait for the lock of one that another isolate is reading. */
+/* C's 'popen' and Lua's use of it could not be stopped, and would wait for the
+** lock of a file that another isolate is reading. */
 static int std_popen (lua_State *L) {
   const char *command = luaL_checkstring(L, 1);
   const char *mode = luaL_optstring(L, 2, "r");
-  luaL_Stream *p;
-  sigset_t saved;
+  Pipe *p;
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2,
                 "invalid mode");
-  p = (luaL_Stream *)lua_newuserdatauv(L, sizeof(*p), 0);
-  p->closef = NULL;  /* closed, until it is open */
+  p = (Pipe *)lua_newuserdatauv(L, sizeof(*p), 0);
+  p->stream.closef = NULL;  /* closed, until it is open */
   luaL_setmetatable(L, LUA_FILEHANDLE);
-  errno = 0;
-  signals_open(&saved);
-  p->f = popen(command, mode[0] == 'r' ? PIPE_READ : PIPE_WRITE);
-  signals_restore(&saved);
-  p->closef = close_pipe;
-  return p->f == NULL ? luaL_fileresult(L, 0, command) : 1;
+  p->process = command_start(command, mode, &p->stream.f);
+  if (p->process < 0) return luaL_fileresult(L, 0, command);
+  p->stream.closef = close_pipe;
+  return 1;
 }
 
 /* }====================================================== */

@@ -256,27 +256,58 @@ static void first_thread (void) {
 }
 
 
-void signals_open (void *saved) {
-  pthread_sigmask(SIG_SETMASK, &original_mask, (sigset_t *)saved);
+/* A pipe whose ends the children of others do not get. */
+static int open_pipe (int fd[2]) {
+#if defined(__linux__)
+  return pipe2(fd, O_CLOEXEC);
+#else
+  if (pipe(fd) != 0) return -1;
+  fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+  fcntl(fd[1], F_SETFD, FD_CLOEXEC);
+  return 0;
+#endif
 }
 
 
-void signals_restore (const void *saved) {
-  pthread_sigmask(SIG_SETMASK, (const sigset_t *)saved, NULL);
-}
-
-
-long command_start (const char *command) {
+/* Starts the shell, with 'fd' (if not -1) in place of its descriptor 'as'. */
+static int start_shell (const char *command, int fd, int as, pid_t *pid) {
   extern char **environ;
   const char *const argv[] = {"sh", "-c", command, NULL};
   posix_spawnattr_t attr;
-  pid_t pid;
+  posix_spawn_file_actions_t actions;
+  int error;
   posix_spawnattr_init(&attr);
   posix_spawnattr_setsigmask(&attr, &original_mask);
   posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-  errno = posix_spawn(&pid, "/bin/sh", NULL, &attr, (char *const *)argv, environ);
+  posix_spawn_file_actions_init(&actions);
+  if (fd >= 0) posix_spawn_file_actions_adddup2(&actions, fd, as);
+  error = posix_spawn(pid, "/bin/sh", &actions, &attr, (char *const *)argv,
+                      environ);
+  posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attr);
-  return errno == 0 ? (long)pid : -1;
+  return error;
+}
+
+
+long command_start (const char *command, const char *mode, FILE **pipe_end) {
+  int fd[2], error, theirs, ours;
+  pid_t pid;
+  if (mode == NULL) {
+    errno = start_shell(command, -1, -1, &pid);
+    return errno == 0 ? (long)pid : -1;
+  }
+  if (open_pipe(fd) != 0) return -1;
+  theirs = (mode[0] == 'r') ? fd[1] : fd[0];
+  ours = (mode[0] == 'r') ? fd[0] : fd[1];
+  *pipe_end = fdopen(ours, mode);
+  error = (*pipe_end == NULL) ? errno
+        : start_shell(command, theirs, mode[0] == 'r' ? 1 : 0, &pid);
+  close(theirs);
+  if (error == 0) return (long)pid;
+  if (*pipe_end != NULL) fclose(*pipe_end);
+  else close(ours);
+  errno = error;
+  return -1;
 }
 
 

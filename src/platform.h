@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 
 /*
@@ -112,14 +113,10 @@ int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
 void thread_set_name (const char *name);	/* of the calling thread */
 double thread_cpu (Thread t);	/* seconds it has run; the thread must live */
 
-/* Children of the process start with the signal mask that it had when its
-** first isolate started: around a call that starts one, the calling thread
-** has it, too. 'saved' has room for a sigset_t. */
-void signals_open (void *saved);
-void signals_restore (const void *saved);
-
-/* Starts a shell command. Returns its process, or -1 with errno set. */
-long command_start (const char *command);
+/* Starts a shell command, with the signal mask that the process had when its
+** first isolate started. 'mode' is "r" or "w" for a pipe from or to it, which
+** comes in '*pipe_end'; NULL for none. Returns its process, or -1 with errno set. */
+long command_start (const char *command, const char *mode, FILE **pipe_end);
 
 /* Waits for its end: 1 with the status of waitpid; 0 after a signal; or -1. */
 int command_wait (long process, int *status);

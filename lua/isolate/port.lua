@@ -298,15 +298,25 @@ function ReceivePort:first()
   return result
 end
 
--- One who waits for a message. Whatever ends the wait, nothing is given to it
--- afterwards.
-local Waiter = { __close = function(self) self.done = true end }
+-- One who waits for a message. When an error ends the wait (that of a timer, in
+-- the main isolate), nothing is given to it afterwards, and what it was given
+-- goes back.
+local Waiter = {}
+
+function Waiter:__close(problem)
+  self.done = true
+  if problem ~= nil and self.got then
+    local from = self.port
+    from.first_message = from.first_message - 1
+    from.queue[from.first_message] = self.message
+  end
+end
 
 -- Waits for a message: true and it, or false and why there is none.
 local function receive(self, timeout)
   if has_messages(self) then return true, pop(self) end
   if self.closed then return false, "closed" end
-  local waiter <close> = setmetatable({}, Waiter)
+  local waiter <close> = setmetatable({ port = self }, Waiter)
   local waiters = self.waiters
   if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
   local over = future.wait(waiter, timeout)
