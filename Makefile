@@ -75,7 +75,7 @@ tsan:                                   ## the specs with the thread sanitizer, 
 	@tools/tsan-lua.sh build/tsan
 	@$(MAKE) check BUILD=build/tsan CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE=-fsanitize=thread SANITIZER=tsan LUA="$(CURDIR)/build/tsan/lua" \
-	  BUSTED_FLAGS="--exclude-tags=signal,host $(BUSTED_FLAGS)"
+	  BUSTED_FLAGS="--exclude-tags=signal,host,slow $(BUSTED_FLAGS)"
 
 lint:                                   ## luacheck, warnings of gcc and clang as errors, the rockspec
 	@tools/install.sh $(FOR_LINT)

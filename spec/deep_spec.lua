@@ -84,7 +84,7 @@ for _, shape in ipairs(shapes) do
   end)
 end
 
-describe("a nested list", function()
+describe("a nested list #slow", function()
   it("is compared over there, level by level, and sent back", function()
     local levels = 1000000
     local function nest(n)
@@ -109,7 +109,7 @@ describe("a nested list", function()
   end)
 end)
 
-describe("a chain of 10,000 global functions", function()
+describe("a chain of 10,000 global functions #slow", function()
   it("goes along", function()
     local env = {}
     for i = 1, 10000 do

@@ -1234,11 +1234,12 @@ describe("a handle", function()
     end)
   end
 
-  it("made from a control port alone may not kill", function()
+  it("made from a control port alone may not kill or pause", function()
     local iso, port, inbox = spawn_echo()
     local weak = Isolate.handle(iso.control_port)
     weak:kill(Isolate.immediate)
     weak:kill()
+    weak:pause()
     inbox:send "still here"
     assert.are.equal("still here", take(port))
     assert.are.same({n = 2, nil, "timeout"}, table.pack(weak:join(0.02)))
@@ -1247,10 +1248,11 @@ describe("a handle", function()
     port:close()
   end)
 
-  it("made with a wrong capability may not kill", function()
+  it("made with a wrong capability may not kill or pause", function()
     local iso, port, inbox = spawn_echo()
     local forged = {terminate_capability = Isolate.Capability(), pause_capability = Isolate.Capability()}
     Isolate.handle(iso.control_port, forged):kill(Isolate.immediate)
+    Isolate.handle(iso.control_port, forged):pause()
     Isolate.handle(iso.control_port, {terminate_capability = iso.pause_capability}):kill(Isolate.immediate)
     inbox:send "still here"
     assert.are.equal("still here", take(port))

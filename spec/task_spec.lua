@@ -279,7 +279,7 @@ describe("await in a task", function()
     assert.same({"outside", "closed", "after the block"}, log)
   end)
 
-  it("wakes ten thousand tasks that wait for one Future, in the order in which they came", function()
+  it("wakes ten thousand tasks that wait for one Future, in the order in which they came #slow", function()
     local gate = Isolate.Completer()
     local order = {}
     for i = 1, 10000 do

@@ -581,9 +581,10 @@ static int put_userdata (Encoder *E) {
   if (!lua_getmetatable(L, -1)) return refuse_kind(E);
   class = lua_topointer(L, -1);
   if (class == E->S->sendport_class) {
-    SendPort *port = (SendPort *)lua_touserdata(L, -2);
-    int ref = writer_ref(&E->w, port->box);
+    const SendPort *port = (SendPort *)lua_touserdata(L, -2);
+    int ref = port->box ? writer_ref(&E->w, port->box) : -1;
     uint32_t index = (uint32_t)ref;
+    if (port->box == NULL) luaL_error(L, "isolate: this Lua state is closing");
     if (ref < 0) luaL_error(L, "not enough memory");
     put_tagged(E, T_SENDPORT, &index, sizeof(index));
     put_u64(E, port->id);

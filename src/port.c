@@ -88,7 +88,8 @@ static void *test (lua_State *L, int idx, const void *class) {
 
 
 SendPort *sendport_test (lua_State *L, State *S, int idx) {
-  return (SendPort *)test(L, idx, S->sendport_class);
+  SendPort *p = (SendPort *)test(L, idx, S->sendport_class);
+  return (p != NULL && p->box != NULL) ? p : NULL;
 }
 
 
@@ -98,8 +99,9 @@ Capability *capability_test (lua_State *L, State *S, int idx) {
 
 
 SendPort *sendport_check (lua_State *L, State *S, int arg) {
-  SendPort *p = sendport_test(L, S, arg);
+  SendPort *p = (SendPort *)test(L, arg, S->sendport_class);
   if (p == NULL) luaL_typeerror(L, arg, "SendPort");
+  if (p->box == NULL) luaL_error(L, "isolate: this Lua state is closing");
   return p;
 }
 
@@ -115,15 +117,14 @@ static int sendport_send (lua_State *L) {
   Message *m;
   lua_settop(L, 2);
   m = encode(L, S, 2, ROOT_MESSAGE, p->id);
-  if (p->box != NULL) mailbox_post(p->box, m);
-  else message_free(m);  /* its state is closing */
+  mailbox_post(p->box, m);
   return 0;
 }
 
 
 static int sendport_tostring (lua_State *L) {
   char id[32];
-  SendPort *p = sendport_check(L, state_of(L), 1);
+  SendPort *p = (SendPort *)luaL_checkudata(L, 1, SENDPORT);
   snprintf(id, sizeof(id), "%llu", (unsigned long long)p->id);
   lua_pushfstring(L, "%s: %s", SENDPORT, id);
   return 1;
