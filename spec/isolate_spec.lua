@@ -789,7 +789,7 @@ describe("opts", function()
     end)
   end
 
-  it("a stack_size of 512 KiB bears the deepest C calls that Lua allows (pain 37)", function()
+  it("a stack_size of 512 KiB bears the deepest C calls that Lua allows (pain 37) #slow", function()
     local result = program [[
       local Isolate = require "isolate"
       local function gsub() return (("x"):gsub("x", gsub)) end
