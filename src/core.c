@@ -297,18 +297,14 @@ static int core_check (lua_State *L) {
 /* boot() -> reply port or nil, function, arguments… */
 static int core_boot (lua_State *L) {
   State *S = state_of(L);
-  Message *m = S->isolate->boot;
-  S->isolate->boot = NULL;
-  return m ? receive_values(L, S, m) : 0;
+  return receive_values(L, S, &S->isolate->boot);
 }
 
 
 /* setup() -> what the spawner's searchers and preloaded modules are, or nil */
 static int core_setup (lua_State *L) {
   State *S = state_of(L);
-  Message *m = S->isolate->setup;
-  S->isolate->setup = NULL;
-  return m ? receive_values(L, S, m) : 0;
+  return receive_values(L, S, &S->isolate->setup);
 }
 
 
@@ -471,7 +467,6 @@ static int state_gc (lua_State *L) {
   Isolate *iso = S->isolate;
   if (iso == NULL) return 0;
   S->isolate = NULL;
-  names_free(&S->names);
   if (process_forked()) return 0;  /* another thread may have had the locks */
   if (iso->root == iso->id) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CLOSING_KEY) == LUA_TFUNCTION)

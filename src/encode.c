@@ -70,6 +70,17 @@ static void patch (Encoder *E, size_t at, const void *p, size_t n) {
 /* }====================================================== */
 
 
+/* The table in a fixed slot, made at first need. */
+static int slot_table (Encoder *E, int slot) {
+  int idx = E->slots + slot;
+  if (lua_isnil(E->L, idx)) {
+    lua_newtable(E->L);
+    lua_replace(E->L, idx);
+  }
+  return idx;
+}
+
+
 /* {======================================================
 ** What was met before
 ** ======================================================= */
@@ -106,6 +117,28 @@ static void seen_grow (Encoder *E) {
 }
 
 
+/* Keeps the value at the top alive until the message is written: its address
+** must not come again. */
+static void anchor (Encoder *E) {
+  int idx = slot_table(E, SLOT_ANCHORS);
+  lua_pushvalue(E->L, -1);
+  lua_rawseti(E->L, idx, ++E->anchors);
+}
+
+
+/* Before code of the user's is called in the middle of a message: it may drop
+** what was written already, and an address come again for something else. So
+** all that is written is kept alive; for that the message is started again
+** (true), once. */
+static int must_anchor (Encoder *E) {
+  if (E->anchoring) return 0;
+  E->anchoring = 1;
+  E->again = 1;
+  E->depth = 0;
+  return 1;
+}
+
+
 /* The entry of 'key'; a new one gets the offset given. True if it is new. */
 static int seen_new (Encoder *E, const void *key, size_t offset, int upvalue,
                      SeenEntry **entry) {
@@ -128,11 +161,19 @@ static void keep (Encoder *E, size_t offset) {
 }
 
 
-/* If the value with this address was written before, writes a reference. */
-static int put_again (Encoder *E, const void *address) {
+/* If the value at 'idx', which has this address, was written before, writes a
+** reference to it. */
+static int put_again (Encoder *E, int idx, const void *address) {
   SeenEntry *e;
   uint64_t offset;
-  if (seen_new(E, address, here(E), 0, &e)) return 0;
+  if (seen_new(E, address, here(E), 0, &e)) {
+    if (E->anchoring) {
+      lua_pushvalue(E->L, idx);
+      anchor(E);
+      lua_pop(E->L, 1);
+    }
+    return 0;
+  }
   offset = e->offset;
   keep(E, e->offset);
   put_tagged(E, T_REF, &offset, sizeof(offset));
@@ -257,34 +298,12 @@ static void close_frame (Encoder *E) {
 }
 
 
-/* The table in a fixed slot, made at first need. */
-static int slot_table (Encoder *E, int slot) {
-  int idx = E->slots + slot;
-  if (lua_isnil(E->L, idx)) {
-    lua_newtable(E->L);
-    lua_replace(E->L, idx);
-  }
-  return idx;
-}
-
-
-/* Keeps the value at the top alive until the message is written: its address
-** must not come again. */
-static void anchor (Encoder *E) {
-  int idx = slot_table(E, SLOT_ANCHORS);
-  lua_pushvalue(E->L, -1);
-  lua_rawseti(E->L, idx, (lua_Integer)lua_rawlen(E->L, idx) + 1);
-}
-
-
 /* Calls the user's code, which may send messages itself. */
 static void call_user (Encoder *E, int nargs, int nresults) {
-  int status;
   E->called = 1;
-  E->busy = 1;
-  status = lua_pcall(E->L, nargs, nresults, 0);
-  E->busy = 0;
-  if (status != LUA_OK) lua_error(E->L);
+  if (lua_pcall(E->L, nargs, nresults, 0) == LUA_OK) return;
+  writer_reset(&E->w);  /* all that was written is not kept until a collection */
+  lua_error(E->L);
 }
 
 /* }====================================================== */
@@ -328,7 +347,7 @@ static void put_module (Encoder *E, int tag) {
 }
 
 
-static void put_string (Encoder *E, int idx);
+static void put_plain (Encoder *E, int idx);
 
 
 /* Does the module (under its name and nil, at the top) hold C functions that
@@ -377,7 +396,7 @@ static int put_name (Encoder *E, int asclass) {
   else {
     lua_insert(L, -2);  /* value, field, module */
     put_module(E, T_FIELD);
-    put_string(E, -1);
+    put_plain(E, -1);
     lua_pop(L, 1);
   }
   return 1;
@@ -408,6 +427,16 @@ static void put_number (Encoder *E, int idx) {
 }
 
 
+/* A name: never by reference. */
+static void put_plain (Encoder *E, int idx) {
+  size_t len;
+  const char *s = lua_tolstring(E->L, idx, &len);
+  uint64_t size = len;
+  put_tagged(E, T_STRING, &size, sizeof(size));
+  put_bytes(E, s, len);
+}
+
+
 static void put_string (Encoder *E, int idx) {
   size_t len;
   const char *s = lua_tolstring(E->L, idx, &len);
@@ -418,7 +447,7 @@ static void put_string (Encoder *E, int idx) {
     memcpy(to + 2, s, len);
     E->w.used += len + 2;
   }
-  else if (!put_again(E, s)) {
+  else if (!put_again(E, idx, s)) {
     uint64_t size = len;
     put_tagged(E, T_STRING, &size, sizeof(size));
     put_bytes(E, s, len);
@@ -462,7 +491,7 @@ static int put_function (Encoder *E) {
     if (!put_name(E, 0)) put_cfunction(E);
     return 1;
   }
-  if (put_again(E, address) || put_name(E, 0)) return 1;
+  if (put_again(E, -1, address) || put_name(E, 0)) return 1;
   if (!function_info(L, -1) && E->fresh == 1 && !is_called(E)) {
     /* new: maybe a module grew since it was indexed */
     E->fresh = 2;
@@ -537,7 +566,7 @@ static int by_metatable (Encoder *E) {
       refuse_kind(E);
     }
     lua_remove(L, -2);
-    open_transfer(E);
+    if (!must_anchor(E)) open_transfer(E);
     return 1;
   }
   if (lua_istable(L, -2) && (metafield(L, "__gc") || metafield(L, "__close"))) {
@@ -559,7 +588,7 @@ static int put_table (Encoder *E, int asclass) {
     put_byte(E, T_GLOBALS);
     return 1;
   }
-  if (put_again(E, address) || put_name(E, asclass)) return 1;
+  if (put_again(E, -1, address) || put_name(E, asclass)) return 1;
   if (lua_getmetatable(L, -1)) {
     if (stale(E) || by_metatable(E)) return 0;
     lua_pop(L, 1);
@@ -567,6 +596,7 @@ static int put_table (Encoder *E, int asclass) {
   }
   f = open_frame(E, FRAME_TABLE);
   f->length = lua_rawlen(L, -1);
+  f->n = (tag == T_OBJECT);
   put_tagged(E, tag, counts, sizeof(counts));
   f->patch = here(E) - sizeof(counts);
   lua_pushnil(L);  /* the first key comes after it */
@@ -597,7 +627,7 @@ static int put_userdata (Encoder *E) {
     if (stale(E)) return 0;
     if (metafield(L, "__transfer")) {
       lua_pop(L, 2);
-      if (put_again(E, lua_topointer(L, -1))) return 1;
+      if (put_again(E, -1, lua_topointer(L, -1))) return 1;
       lua_getmetatable(L, -1);
       if (by_metatable(E)) return 0;
     }
@@ -675,7 +705,8 @@ static void end_table (Encoder *E, Frame *f) {
   counts[0] = f->array;
   counts[1] = f->hash;
   patch(E, f->patch, counts, sizeof(counts));
-  if (lua_getmetatable(E->L, -1)) {
+  if (f->n) {  /* begun as an object; the user's code may have changed that */
+    if (!lua_getmetatable(E->L, -1)) lua_pushnil(E->L);
     f->kind = FRAME_METATABLE;
     if (!put_value(E, 1)) return;
   }
@@ -765,16 +796,15 @@ static void look_up (Encoder *E) {
     return;
   }
   lua_pop(L, 1);
+  if (must_anchor(E)) return;
   lua_pushcfunction(L, gettable);
   lua_insert(L, -3);
   E->called = 1;
-  E->busy = 1;
   if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
-  E->busy = 0;
-  if (lua_istable(L, -1) || lua_isfunction(L, -1)) anchor(E);
+  anchor(E);
 }
 
 
@@ -782,14 +812,14 @@ static void look_up (Encoder *E) {
 ** The base functions are there always; libraries where they are wanted. */
 static int is_everywhere (Encoder *E, const char *name) {
   lua_State *L = E->L;
+  enum Named kind;
   int same;
   if (names_base(name)) return 1;
   if (!names_standard(name)) return 0;
-  same = names_find(L, &E->S->names, -1) == NAMED_MODULE;
-  if (same) {
-    same = strcmp(lua_tostring(L, -2), name) == 0;
-    lua_pop(L, 2);
-  }
+  kind = names_find(L, &E->S->names, -1);
+  if (kind == NAMED_NOTHING) return 0;
+  same = (kind == NAMED_MODULE && strcmp(lua_tostring(L, -2), name) == 0);
+  lua_pop(L, 2);
   return same;
 }
 
@@ -838,12 +868,13 @@ static void step_global (Encoder *E, Frame *f) {
     lua_pushvalue(L, -1);
     lua_insert(L, -3);  /* name, environment, name */
     look_up(E);
+    if (E->again) return;
     if (lua_isnil(L, -1) || is_everywhere(E, name)) {
       lua_pop(L, 2);
       continue;
     }
     lua_insert(L, -2);
-    put_string(E, -1);
+    put_plain(E, -1);
     lua_pop(L, 1);
     f->hash++;
     if (!put_value(E, 0)) return;
@@ -916,7 +947,7 @@ static void start (Encoder *E) {
   int i;
   E->depth = E->root = E->modules = 0;
   E->again = E->called = 0;
-  E->notes = 0;
+  E->notes = E->anchors = 0;
   writer_reset(&E->w);
   seen_reset(&E->seen);
   lua_settop(E->L, E->slots - 1);
@@ -937,7 +968,7 @@ static void put_modules (Encoder *E) {
   for (i = 0; i < E->modules; i++) {
     lua_rawgeti(L, E->slots + SLOT_MODULES, i);
     put_byte(E, names_standard(lua_tostring(L, -1)));
-    put_string(E, -1);
+    put_plain(E, -1);
     lua_pop(L, 1);
   }
 }
@@ -963,16 +994,27 @@ static int put_all (Encoder *E, int first) {
 }
 
 
-/* Pushes an encoder (or nil, for the one that every state has). */
+/* Pushes the state's encoder, which is out of the State while it is used; or a
+** new one, when code of the user's sends in the middle of a message. */
 static Encoder *push_encoder (lua_State *L, State *S, Roots roots) {
   Encoder *E = S->encoder;
-  if (!E->busy) lua_pushnil(L);
-  else E = encoder_new(L);  /* the user's code sends while a message is made */
+  if (E != NULL) lua_rawgetp(L, LUA_REGISTRYINDEX, &S->encoder);
+  else E = encoder_new(L);
+  S->encoder = NULL;
   E->L = L;
   E->S = S;
   E->roots = roots;
-  E->fresh = E->explaining = 0;
+  E->fresh = E->explaining = E->anchoring = 0;
   return E;
+}
+
+
+/* The encoder, at 'idx', has done its work. (After an error it is garbage.) */
+static void give_back (lua_State *L, State *S, Encoder *E, int idx) {
+  if (S->encoder != NULL) return;
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &S->encoder);
+  S->encoder = E;
 }
 
 
@@ -985,9 +1027,10 @@ Message *encode (lua_State *L, State *S, int first, Roots roots,
   lua_insert(L, first);  /* under the values, alive as long as they */
   E->slots = lua_gettop(L) + 1;
   do start(E); while (!put_all(E, first + 1));
+  lua_settop(L, E->slots - 1);
   m = writer_finish(&E->w, port);
   if (m == NULL) luaL_error(L, "not enough memory");
-  lua_settop(L, E->slots - 1);
+  give_back(L, S, E, first);  /* sets a key that is there: cannot raise */
   lua_remove(L, first);
   return m;
 }
@@ -1054,7 +1097,7 @@ void encode_explain (lua_State *L, State *S) {
   E->roots = ROOT_MESSAGE;
   lua_newtable(L);
   for (i = 0; i < REFUSALS_SHOWN; i++) {
-    E->fresh = 0;
+    E->fresh = E->anchoring = 0;
     E->explaining = 1;
     lua_pushcfunction(L, explain_try);
     lua_pushvalue(L, value + 1);

@@ -69,10 +69,11 @@ typedef struct Encoder {
   Seen seen;
   Frame *frames;
   int depth, size;
-  int busy;			/* the user's code runs in the middle of it */
   int fresh;			/* the by-name index was looked at; 2: anew */
   int again;			/* it was stale: start again */
   int called;			/* the user's code has run */
+  int anchoring;		/* all that is written is kept alive */
+  lua_Integer anchors;		/* how much of it */
   int modules;			/* how many modules the message names */
   Roots roots;
   int root;			/* the value that is written, from 1 */

@@ -297,12 +297,13 @@ static int close_tasks (lua_State *L) {
     }
   }
   lua_settop(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &TORN_KEY);
-  for (i = 1; lua_rawgeti(L, 2, i) == LUA_TTHREAD; i++) {
-    close_if_open(L);
-    lua_pop(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &TORN_KEY) == LUA_TTABLE) {
+    for (i = 1; lua_rawgeti(L, 2, i) == LUA_TTHREAD; i++) {
+      close_if_open(L);
+      lua_pop(L, 1);
+    }
   }
-  lua_pop(L, 1);
+  lua_settop(L, 1);
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, 1, i);
     close_if_open(L);
@@ -359,7 +360,10 @@ static void die (lua_State *L, Isolate *iso, int status) {
   else isolate_report(iso, "not enough memory", 17, "", 0);
   if (iso->last != NULL) mailbox_post(iso->last_box, iso->last);
   iso->last = NULL;
+  shared_release(iso->last_box);
+  iso->last_box = NULL;
   mailbox_close(&iso->box);
+  iso->ending = 1;
   iso->hookable = 0;
   if (L != NULL) lua_close(L);
   heap_free(&iso->heap);

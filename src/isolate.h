@@ -72,6 +72,7 @@ typedef struct Isolate {
   Handler handlers[MAX_HANDLERS];	/* that run in the grace */
   int nhandlers;
   volatile sig_atomic_t hookable;	/* its state is open */
+  int ending;			/* its mailbox is closed */
   Mailbox *last_box;		/* where its last message goes (counted) */
   Message *last;
 

@@ -10,6 +10,7 @@
 */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -37,8 +38,13 @@ int libraries_bit (const char *name) {
 
 
 /* {======================================================
-** Our versions
+** Our versions. A program may send them to a main isolate, too.
 ** ======================================================= */
+
+static int stopping (void) {
+  return isolate_here() != NULL && atomic_get(&isolate_here()->stop);
+}
+
 
 static int std_print (lua_State *L) {
   int n = lua_gettop(L), i;
@@ -63,7 +69,7 @@ static int std_print (lua_State *L) {
 /* The message handler around the user's (upvalue 1): Lua would call that one
 ** with hooks off, and never get out of its loop. */
 static int handler (lua_State *L) {
-  if (!atomic_get(&isolate_here()->stop)) {
+  if (!stopping()) {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
@@ -97,6 +103,9 @@ static int std_xpcall (lua_State *L) {
 
 
 static int std_exit (lua_State *L) {
+  int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1)
+                                   : (int)luaL_optinteger(L, 1, 0);
+  if (isolate_here() == NULL) exit(status);
   return interrupt_self(L, isolate_here(), STOP_EXIT);
 }
 
@@ -106,7 +115,7 @@ static int std_exit (lua_State *L) {
 static int wait_for (long process, int *status) {
   int ended;
   while ((ended = command_wait(process, status)) == 0)
-    if (atomic_get(&isolate_here()->stop)) return -1;
+    if (stopping()) return -1;
   return ended;
 }
 
@@ -123,7 +132,7 @@ static int std_execute (lua_State *L) {
   }
   process = command_start(command, NULL, NULL);
   if (process < 0 || wait_for(process, &status) < 0) {
-    interrupt_check(L, isolate_here());
+    if (stopping()) interrupt_check(L, isolate_here());
     return luaL_fileresult(L, 0, NULL);
   }
   return luaL_execresult(L, status);

@@ -15,6 +15,10 @@
 #define COPY_LIMIT	(32 * 1024)
 
 
+/* Memory above this is not kept for the next message. */
+#define KEEP_LIMIT	(1024 * 1024)
+
+
 void *shared_retain (void *s) {
   atomic_add(&((Shared *)s)->refs, 1);
   return s;
@@ -79,6 +83,11 @@ void writer_reset (Writer *w) {
   for (i = 0; i < w->nrefs; i++) shared_release(w->refs[i]);
   w->nrefs = 0;
   w->used = WRITER_START;
+  if (w->size > KEEP_LIMIT) {
+    free(w->data);
+    w->data = NULL;
+    w->size = 0;
+  }
 }
 
 

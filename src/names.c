@@ -3,7 +3,6 @@
 ** Which loaded module holds this value: the by-name index.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -14,7 +13,7 @@
 
 
 /* Registry: array of names; entry i has its module at 2i-1, its field (or
-** false) at 2i. */
+** false) at 2i. At 0, the block of the entries, a userdata. */
 static const char STRINGS_KEY = 0;
 
 /* Registry: module name -> true once 'require' is known to find it. */
@@ -22,12 +21,6 @@ static const char FINDABLE_KEY = 0;
 
 
 void names_init (Names *n) { memset(n, 0, sizeof(*n)); }
-
-
-void names_free (Names *n) {
-  free(n->entries);
-  names_init(n);
-}
 
 
 /* {======================================================
@@ -109,15 +102,15 @@ static NameEntry *lookup (const Names *n, const void *value) {
 }
 
 
-/* Makes room for one more. False without memory. */
-static int grow (Names *n) {
-  Names bigger;
+/* Makes room for one more; the block is at 0 of the table at 'strings'. */
+static void grow (lua_State *L, Names *n, int strings) {
+  Names bigger = *n;
   size_t i;
-  if ((n->used + 1) * 2 <= n->size) return 1;
-  bigger = *n;
+  if ((n->used + 1) * 2 <= n->size) return;
   bigger.size = n->size ? n->size * 2 : 512;
-  bigger.entries = (NameEntry *)calloc(bigger.size, sizeof(NameEntry));
-  if (bigger.entries == NULL) return 0;
+  bigger.entries = (NameEntry *)lua_newuserdatauv(L,
+                                          bigger.size * sizeof(NameEntry), 0);
+  memset(bigger.entries, 0, bigger.size * sizeof(NameEntry));
   for (i = 0; i < n->size; i++) {
     const NameEntry *e = &n->entries[i];
     if (e->value != NULL) {
@@ -126,9 +119,8 @@ static int grow (Names *n) {
       bigger.entries[j] = *e;
     }
   }
-  free(n->entries);
+  lua_rawseti(L, strings, 0);  /* the old block is garbage now */
   *n = bigger;
-  return 1;
 }
 
 
@@ -170,7 +162,7 @@ static void enter (lua_State *L, Names *n, int strings, int idx,
   }
   else {
     size_t i;
-    if (!grow(n)) luaL_error(L, "not enough memory");
+    grow(L, n, strings);
     i = slot(n, value);
     while (n->entries[i].value != NULL) i = (i + 1) & (n->size - 1);
     e = &n->entries[i];
@@ -224,12 +216,13 @@ static int enterfields (lua_State *L, Names *n, int strings) {
 }
 
 
+/* A new index takes the place of the old one when it is complete: finalizers
+** may run meanwhile, and use the old one. */
 static void build (lua_State *L, Names *n) {
+  Names fresh;
   int strings, loaded;
-  n->built = 0;
-  n->used = 0;
-  if (n->size > 0) memset(n->entries, 0, n->size * sizeof(NameEntry));
-  n->mark = markloaded(L);
+  names_init(&fresh);
+  fresh.mark = markloaded(L);
   lua_newtable(L);
   strings = lua_gettop(L);
   pushloaded(L);
@@ -237,17 +230,18 @@ static void build (lua_State *L, Names *n) {
   lua_pushnil(L);
   while (lua_next(L, loaded)) {
     if (lua_type(L, -2) == LUA_TSTRING &&
-        ((lua_istable(L, -1) && enterfields(L, n, strings)) ||
+        ((lua_istable(L, -1) && enterfields(L, &fresh, strings)) ||
          lua_isfunction(L, -1))) {
       lua_pushvalue(L, -2);
       lua_pushboolean(L, 0);
-      enter(L, n, strings, loaded + 2, NAMED_MODULE);
+      enter(L, &fresh, strings, loaded + 2, NAMED_MODULE);
     }
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &STRINGS_KEY);
-  n->built = 1;
+  fresh.built = 1;
+  *n = fresh;
 }
 
 /* }====================================================== */

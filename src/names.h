@@ -29,14 +29,14 @@ typedef struct NameEntry {
 } NameEntry;
 
 typedef struct Names {
-  NameEntry *entries;		/* open addressing, a power of two of them */
+  NameEntry *entries;		/* open addressing, a power of two of them; owned
+				   by the state, through its registry */
   size_t size, used;
   uint64_t mark;		/* of package.loaded when it was built */
   int built;
 } Names;
 
 void names_init (Names *n);
-void names_free (Names *n);
 
 /* Builds the index again if package.loaded changed, or 'force'. True if it
 ** did. Raises only for lack of memory. */

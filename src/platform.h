@@ -24,7 +24,7 @@
 /* Sets '*p' to 'v' if it is 'old'; true if it was. */
 #define atomic_swap_if(p, old, v) \
 	__atomic_compare_exchange_n((p), &(old), (v), 0, \
-				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* Tells the processor that this is a waiting loop. */
 #if defined(__x86_64__) || defined(__i386__)

@@ -56,6 +56,7 @@ void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
   p = (SendPort *)lua_newuserdatauv(L, sizeof(*p), 0);
   p->box = NULL;
   p->id = id;
+  p->dying = 0;
   enter(L, id, SENDPORT);
   p->box = (Mailbox *)shared_retain(box);
   p->next = S->sendports;
@@ -146,9 +147,26 @@ void port_close (State *S) {
 }
 
 
+/* Lets go in the cycle after the one that finds it dead: finalizers of other
+** objects that die with it may send through it still. */
 static int sendport_gc (lua_State *L) {
-  let_go((SendPort *)lua_touserdata(L, 1));
+  SendPort *p = (SendPort *)lua_touserdata(L, 1);
+  if (p->dying) let_go(p);
+  else {
+    p->dying = 1;
+    lua_getmetatable(L, 1);
+    lua_setmetatable(L, 1);  /* marks it for its finalizer again */
+  }
   return 0;
+}
+
+
+/* One that is dying is no longer known, and another may be made for its port. */
+static int sendport_eq (lua_State *L) {
+  SendPort *a = (SendPort *)luaL_testudata(L, 1, SENDPORT);
+  SendPort *b = (SendPort *)luaL_testudata(L, 2, SENDPORT);
+  lua_pushboolean(L, a != NULL && b != NULL && a->id == b->id);
+  return 1;
 }
 
 
@@ -183,7 +201,8 @@ static const void *class (lua_State *L, const char *name,
 
 void port_open (lua_State *L, State *S) {
   static const luaL_Reg sendport_meta[] = {
-    {"__tostring", sendport_tostring}, {"__gc", sendport_gc}, {NULL, NULL}
+    {"__tostring", sendport_tostring}, {"__gc", sendport_gc},
+    {"__eq", sendport_eq}, {NULL, NULL}
   };
   static const luaL_Reg sendport[] = {{"send", sendport_send}, {NULL, NULL}};
   static const luaL_Reg capability_meta[] = {

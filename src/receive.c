@@ -37,13 +37,23 @@ static int build (lua_State *L) {
 }
 
 
-/* Pushes a free decoder, or nil for the one that every state has. */
+/* Pushes the state's decoder, which is out of the State while it is used; or a
+** new one, when code of the user's receives in the middle of a message. */
 static Decoder *push_decoder (lua_State *L, State *S) {
-  if (!S->decoder->busy) {
-    lua_pushnil(L);
-    return S->decoder;
-  }
-  return decoder_new(L);
+  Decoder *d = S->decoder;
+  if (d != NULL) lua_rawgetp(L, LUA_REGISTRYINDEX, &S->decoder);
+  else d = decoder_new(L);
+  S->decoder = NULL;
+  return d;
+}
+
+
+/* The decoder, at 'idx', has done its work. */
+static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
+  if (S->decoder != NULL) return;
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
+  S->decoder = d;
 }
 
 
@@ -64,10 +74,13 @@ static int receive_small (lua_State *L, Decoder *d) {
 }
 
 
-int receive_values (lua_State *L, State *S, Message *m) {
+int receive_values (lua_State *L, State *S, Message **m) {
   int top;
-  Decoder *d = decoder_new(L);
-  decoder_take(d, S, m);
+  Decoder *d;
+  if (*m == NULL) return 0;
+  d = decoder_new(L);
+  decoder_take(d, S, *m);
+  *m = NULL;
   top = lua_gettop(L);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, d);
@@ -100,6 +113,8 @@ static int build_large (lua_State *co) {
 }
 
 
+static Message *next_message (State *S);
+
 /* Makes the coroutine that will build 'S->inbox's first message. */
 static void begin_large (lua_State *L, State *S) {
   lua_State *co = lua_newthread(L);
@@ -109,7 +124,7 @@ static void begin_large (lua_State *L, State *S) {
   d = decoder_new(L);
   lua_xmove(L, co, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &RECEIVING_KEY);
-  decoder_take(d, S, queue_pop(&S->inbox));
+  decoder_take(d, S, next_message(S));
   S->receiving = co;
   S->large = d;
   S->collecting = lua_gc(L, LUA_GCISRUNNING);
@@ -145,8 +160,13 @@ static int receive_slice (lua_State *L, State *S) {
   lua_pushinteger(L, (lua_Integer)port);
   lua_pushboolean(L, status == LUA_OK);
   if (status != LUA_OK) n = 1;
-  luaL_checkstack(L, n + LUA_MINSTACK, "too many values");
-  lua_xmove(co, L, n);
+  if (lua_checkstack(L, n + LUA_MINSTACK)) lua_xmove(co, L, n);
+  else {
+    lua_pushboolean(L, 0);
+    lua_replace(L, -2);
+    lua_pushliteral(L, "too many values");
+    n = 1;
+  }
   end_large(L, S);
   interrupt_check(L, S->isolate);
   return n + 2;
@@ -232,6 +252,8 @@ static int wait (lua_State *L, State *S, double deadline) {
   lua_Hook before;
   int result, paused = S->npauses > 0;
   if (deadline <= 0 && !paused) return 0;
+  if (iso->ending)
+    luaL_error(L, "isolate: this isolate is ending, nothing can come any more");
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   main = lua_tothread(L, -1);
   lua_pop(L, 1);
@@ -245,6 +267,13 @@ static int wait (lua_State *L, State *S, double deadline) {
 }
 
 
+/* Takes the first message out of the inbox. */
+static Message *next_message (State *S) {
+  atomic_add(&S->isolate->box.queued, -1);
+  return queue_pop(&S->inbox);
+}
+
+
 /* Does somebody receive at the port of the first message in the inbox? Else
 ** it is dropped. */
 static int has_receiver (lua_State *L, State *S) {
@@ -252,7 +281,7 @@ static int has_receiver (lua_State *L, State *S) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
   has = lua_rawgeti(L, -1, (lua_Integer)S->inbox.head->port) != LUA_TNIL;
   lua_pop(L, 2);
-  if (!has) message_free(queue_pop(&S->inbox));
+  if (!has) message_free(next_message(S));
   return has;
 }
 
@@ -281,16 +310,19 @@ int receive_take (lua_State *L) {
   State *S = state_of(L);
   Mailbox *box = &S->isolate->box;
   double deadline = luaL_optnumber(L, 1, NEVER);
+  int n;
   lua_settop(L, 0);
   do {
     mailbox_take(box, &S->inbox, &S->control);
     if (S->control.head != NULL) control(L, S);
     interrupt_check(L, S->isolate);
     if (S->npauses > 0) continue;
-    if (S->receiving != NULL && !S->large->busy) return receive_slice(L, S);
+    if (S->receiving != NULL && !S->large->busy) {
+      ring_for_rest(S);
+      return receive_slice(L, S);
+    }
     while (S->inbox.head != NULL) {
       Decoder *d;
-      atomic_add(&box->queued, -1);
       if (!has_receiver(L, S)) {
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);
@@ -302,10 +334,13 @@ int receive_take (lua_State *L) {
         return receive_slice(L, S);
       }
       d = push_decoder(L, S);
-      decoder_take(d, S, queue_pop(&S->inbox));
+      decoder_take(d, S, next_message(S));
       ring_for_rest(S);
       lua_pushinteger(L, (lua_Integer)d->m->port);
-      return receive_small(L, d) + 1;
+      n = receive_small(L, d) + 1;
+      give_back(L, S, d, 1);
+      interrupt_check(L, S->isolate);
+      return n;
     }
   } while (wait(L, S, deadline));
   return 0;

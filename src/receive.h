@@ -27,8 +27,9 @@ int receive_hold (lua_State *L);
 /* The isolate is held by 'capability' from now on, until that is resumed. */
 void receive_pause (lua_State *L, struct State *S, uint64_t capability);
 
-/* Pushes the values of a message that did not come through the mailbox, and
-** returns their number. Owns 'm'; raises when it cannot be built. */
-int receive_values (lua_State *L, struct State *S, struct Message *m);
+/* Pushes the values of '*m', a message that did not come through the mailbox
+** (NULL has none), and returns their number. Takes it over; raises when it
+** cannot be built. */
+int receive_values (lua_State *L, struct State *S, struct Message **m);
 
 #endif

@@ -19,8 +19,8 @@ struct Decoder;
 
 typedef struct State {
   struct Isolate *isolate;	/* counted */
-  struct Encoder *encoder;	/* the one that is used unless it is busy */
-  struct Decoder *decoder;
+  struct Encoder *encoder;	/* NULL while it is used; then a new one serves */
+  struct Decoder *decoder;	/* the same */
   struct SendPort *sendports;	/* all of this state */
   Names names;
   const void *globals;		/* identity of the globals table */

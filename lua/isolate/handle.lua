@@ -24,7 +24,7 @@ local methods = {}
 -- What people write who look for a function of the module.
 local meant = {
   run = "Isolate.run(fn, ...)", compute = "Isolate.compute(fn, message)",
-  spawn = "Isolate.spawn(fn, message)", 
+  spawn = "Isolate.spawn(fn, message)",
   exit = "Isolate.exit(), which ends the isolate that calls it; to end another, iso:kill()",
     sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
   current = "Isolate.current", send = "a SendPort: port.send_port:send(message)",
