@@ -350,7 +350,8 @@ static void end (Isolate *iso) {
 ** 3. the last message is posted: an answer, or that of Isolate.exit;
 ** 4. the mailbox is closed, which drops what is queued;
 ** 5. the state is closed, and its finalizers run;
-** 6. nothing of it runs any more: whoever waits for that is told. */
+** 6. it is in the registry no more;
+** 7. nothing of it runs any more: whoever waits for that is told. */
 static void die (lua_State *L, Isolate *iso, int status) {
   if (L != NULL) {
     if (status != LUA_OK && !atomic_get(&iso->stop))
@@ -367,11 +368,12 @@ static void die (lua_State *L, Isolate *iso, int status) {
   iso->hookable = 0;
   if (L != NULL) lua_close(L);
   heap_free(&iso->heap);
+  registry_remove(iso);
   end(iso);
 }
 
 
-/* The thread of an isolate. Holds the registry's reference. */
+/* The thread of an isolate. Has a reference of its own. */
 static void *isolate_main (void *arg) {
   Isolate *iso = (Isolate *)arg;
   int warnings = 0, status = LUA_OK;
@@ -389,7 +391,7 @@ static void *isolate_main (void *arg) {
   }
   die(L, iso, status);
   here = NULL;
-  registry_remove(iso);
+  shared_release(iso);
   return NULL;
 }
 
@@ -410,6 +412,7 @@ int isolate_start (Isolate *iso) {
   Thread thread;
   int error;
   pthread_once(&exit_once, watch_exit);
+  shared_retain(iso);
   registry_add(iso);
   error = thread_start(&thread, isolate_main, iso, iso->stack);
   if (error != 0) {
@@ -417,6 +420,7 @@ int isolate_start (Isolate *iso) {
     iso->ended = 1;
     mutex_unlock(&iso->lock);
     registry_remove(iso);
+    shared_release(iso);
   }
   return error;
 }
@@ -464,8 +468,8 @@ static void stop_all (uint64_t root, const Isolate *except) {
 void isolate_end_main (Isolate *iso) {
   mailbox_close(&iso->box);
   stop_all(iso->id, NULL);
-  end(iso);
   registry_remove(iso);
+  end(iso);
 }
 
 /* }====================================================== */

@@ -20,7 +20,6 @@ static void make_cond (void) { cond_init(&gone); }
 void registry_add (Isolate *iso) {
   Isolate *after;
   pthread_once(&once, make_cond);
-  shared_retain(iso);
   mutex_lock(&lock);
   for (after = last; after != NULL && after->id > iso->id; )
     after = after->previous;
@@ -38,7 +37,6 @@ void registry_remove (Isolate *iso) {
   *(iso->next ? &iso->next->previous : &last) = iso->previous;
   cond_broadcast(&gone);
   mutex_unlock(&lock);
-  shared_release(iso);
 }
 
 

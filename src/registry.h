@@ -8,7 +8,8 @@
 
 #include "isolate.h"
 
-/* Adds an isolate (and counts it) or takes it out again. */
+/* Adds an isolate, or takes it out again: while it is in, somebody has a
+** reference to it. */
 void registry_add (Isolate *iso);
 void registry_remove (Isolate *iso);
 
