@@ -85,38 +85,6 @@ static int slot_table (Encoder *E, int slot) {
 ** What was met before
 ** ======================================================= */
 
-static size_t seen_slot (const Seen *s, const void *key) {
-  uint64_t h = (uint64_t)(uintptr_t)key;
-  return (size_t)((h * 0x9E3779B97F4A7C15u) >> 32) & (s->size - 1);
-}
-
-
-static SeenEntry *seen_find (Seen *s, const void *key) {
-  size_t i = seen_slot(s, key);
-  while (s->entries[i].message == s->message) {
-    if (s->entries[i].key == key) return &s->entries[i];
-    i = (i + 1) & (s->size - 1);
-  }
-  return &s->entries[i];
-}
-
-
-static void seen_grow (Encoder *E) {
-  Seen *s = &E->seen, old = *s;
-  size_t i;
-  s->size = old.size ? old.size * 2 : 64;
-  s->entries = (SeenEntry *)calloc(s->size, sizeof(SeenEntry));
-  if (s->entries == NULL) {
-    *s = old;
-    luaL_error(E->L, "not enough memory");
-  }
-  for (i = 0; i < old.size; i++)
-    if (old.entries[i].message == old.message)
-      *seen_find(s, old.entries[i].key) = old.entries[i];
-  free(old.entries);
-}
-
-
 /* Keeps the value at the top alive until the message is written: its address
 ** must not come again. */
 static void anchor (Encoder *E) {
@@ -139,19 +107,12 @@ static int must_anchor (Encoder *E) {
 }
 
 
-/* The entry of 'key'; a new one gets the offset given. True if it is new. */
+/* Looks up or enters 'key'; true if it is new. */
 static int seen_new (Encoder *E, const void *key, size_t offset, int upvalue,
                      SeenEntry **entry) {
-  Seen *s = &E->seen;
-  if (s->used * 2 >= s->size) seen_grow(E);
-  *entry = seen_find(s, key);
-  if ((*entry)->message == s->message) return 0;
-  (*entry)->key = key;
-  (*entry)->offset = offset;
-  (*entry)->upvalue = upvalue;
-  (*entry)->message = s->message;
-  s->used++;
-  return 1;
+  int fresh = seen_enter(&E->seen, key, offset, upvalue, entry);
+  if (fresh < 0) luaL_error(E->L, "not enough memory");
+  return fresh;
 }
 
 
@@ -177,89 +138,6 @@ static int put_again (Encoder *E, int idx, const void *address) {
   offset = e->offset;
   keep(E, e->offset);
   put_tagged(E, T_REF, &offset, sizeof(offset));
-  return 1;
-}
-
-
-/* Large sets are let go of, small ones are kept for the next message. */
-static void seen_reset (Seen *s) {
-  if (s->size > 65536) {
-    free(s->entries);
-    s->entries = NULL;
-    s->size = 0;
-  }
-  s->used = 0;
-  if (++s->message == 0) {  /* the count came round: now old ones look new */
-    if (s->size > 0) memset(s->entries, 0, s->size * sizeof(SeenEntry));
-    s->message = 1;
-  }
-}
-
-/* }====================================================== */
-
-
-/* {======================================================
-** Notes, for explain: {depth=, step=, kind=, bytes=, name=, refused=}
-** ======================================================= */
-
-/* Adds a note on the value at the top. */
-static void note_value (Encoder *E) {
-  lua_State *L = E->L;
-  int slots = E->depth > 0 ? frame_slots(&E->frames[E->depth - 1]) : 0;
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  lua_insert(L, -(slots + 1));  /* the frame's slots on top, for its step */
-  if (slots > 0) frame_pushstep(L, &E->frames[E->depth - 1]);
-  else encode_pushroot(E);
-  lua_insert(L, -(slots + 2));
-  lua_rotate(L, -(slots + 1), -1);  /* step, slots, value */
-  lua_createtable(L, 0, 4);
-  lua_pushinteger(L, E->depth);
-  lua_setfield(L, -2, "depth");
-  lua_pushstring(L, luaL_typename(L, -2));
-  lua_setfield(L, -2, "kind");
-  lua_rotate(L, -(slots + 3), -1);  /* slots, value, note, step */
-  lua_setfield(L, -2, "step");
-  lua_rawseti(L, E->slots + SLOT_NOTES, ++E->notes);
-}
-
-
-/* Sets a field of note 'i' to the value at the top; pops it. */
-static void note_set (Encoder *E, lua_Integer i, const char *field) {
-  if (lua_rawgeti(E->L, E->slots + SLOT_NOTES, i) == LUA_TTABLE) {
-    lua_insert(E->L, -2);
-    lua_setfield(E->L, -2, field);
-    lua_pop(E->L, 1);
-  }
-  else lua_pop(E->L, 2);
-}
-
-
-static void note_bytes (Encoder *E, lua_Integer i, size_t start) {
-  lua_pushinteger(E->L, (lua_Integer)(here(E) - start));
-  note_set(E, i, "bytes");
-}
-
-
-/* The value goes by the module's name and the field at the top. */
-static void note_name (Encoder *E, enum Named kind) {
-  lua_State *L = E->L;
-  if (kind == NAMED_MODULE) lua_pushvalue(L, -2);
-  else lua_pushfstring(L, "%s.%s", lua_tostring(L, -2), lua_tostring(L, -1));
-  note_set(E, E->notes, "name");
-}
-
-
-/* Was the value at the top refused in an earlier try? Then nil is written in
-** its place, and the note says why. */
-static int note_refused (Encoder *E) {
-  lua_State *L = E->L;
-  if (!lua_istable(L, E->slots + SLOT_REFUSED)) return 0;
-  if (lua_rawgetp(L, E->slots + SLOT_REFUSED, lua_topointer(L, -1)) == LUA_TNIL) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  note_set(E, E->notes, "refused");
-  put_byte(E, T_NIL);
   return 1;
 }
 
@@ -651,6 +529,7 @@ static int put_value (Encoder *E, int asclass) {
     note_value(E);
     note = E->notes;
     if (note_refused(E)) {
+      put_byte(E, T_NIL);
       lua_pop(L, 1);
       return 1;
     }
@@ -920,11 +799,10 @@ static void step (Encoder *E) {
 static int encoder_gc (lua_State *L) {
   Encoder *E = (Encoder *)lua_touserdata(L, 1);
   writer_free(&E->w);
-  free(E->seen.entries);
+  seen_free(&E->seen);
   free(E->frames);
   memset(E, 0, sizeof(*E));  /* at the end of a state it may be used again */
   writer_init(&E->w);
-  E->seen.message = 1;
   return 0;
 }
 
@@ -933,7 +811,6 @@ Encoder *encoder_new (lua_State *L) {
   Encoder *E = (Encoder *)lua_newuserdatauv(L, sizeof(*E), 0);
   memset(E, 0, sizeof(*E));
   writer_init(&E->w);
-  E->seen.message = 1;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, encoder_gc);
   lua_setfield(L, -2, "__gc");

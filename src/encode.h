@@ -10,6 +10,7 @@
 
 #include "codec.h"
 #include "message.h"
+#include "seen.h"
 #include "state.h"
 
 
@@ -45,21 +46,6 @@ typedef struct Frame {
   size_t start;			/* where it began */
   lua_Integer note;		/* what is said of it (for explain) */
 } Frame;
-
-
-/* What was met before in this message: address -> offset. */
-typedef struct SeenEntry {
-  const void *key;
-  size_t offset;
-  unsigned int message;		/* entries of older messages are free */
-  int upvalue;			/* for an upvalue: its number in the function */
-} SeenEntry;
-
-typedef struct Seen {
-  SeenEntry *entries;
-  size_t size, used;
-  unsigned int message;
-} Seen;
 
 
 typedef struct Encoder {
@@ -106,6 +92,21 @@ Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
 /* Replaces the value at the top by a list of notes on what would travel, in
 ** the order in which it would be written. */
 void encode_explain (lua_State *L, State *S);
+
+
+/* Notes for explain, in notes.c. The value is at the top of the stack: */
+
+/* Adds a note on it. */
+void note_value (Encoder *E);
+
+/* All of note 'i's value is written; it began at 'start'. */
+void note_bytes (Encoder *E, lua_Integer i, size_t start);
+
+/* It goes by name: the module's and the field's (or nil), above it. */
+void note_name (Encoder *E, enum Named kind);
+
+/* Was it refused in an earlier try? Then the note says why. */
+int note_refused (Encoder *E);
 
 
 /* Between encode.c and refuse.c: */
