@@ -433,6 +433,15 @@ static void open_transfer (Encoder *E) {
 }
 
 
+/* Can the value at the top be called? */
+static int iscallable (lua_State *L) {
+  if (lua_isfunction(L, -1)) return 1;
+  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+
 /* The metatable at the top says how its value, under it, is sent. True if
 ** there is a frame for that, and the metatable is gone; false if the value is
 ** sent as what it is. */
@@ -442,6 +451,10 @@ static int by_metatable (Encoder *E) {
     if (!lua_toboolean(L, -1)) {
       lua_pop(L, 2);
       refuse_kind(E);
+    }
+    if (!iscallable(L)) {
+      lua_pop(L, 2);
+      refuse(E, "its __transfer is not a function");
     }
     lua_remove(L, -2);
     if (!must_anchor(E)) open_transfer(E);

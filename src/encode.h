@@ -19,7 +19,7 @@ typedef enum Roots {
   ROOT_MESSAGE,			/* message */
   ROOT_RESPONSE,		/* response */
   ROOT_CALL,			/* (port), fn, argument[1], argument[2], … */
-  ROOT_SPAWN,			/* (port), fn, message */
+  ROOT_SPAWN,			/* (port), fn, message, …, args */
   ROOT_RESULT,			/* (flag), result[1], result[2], … */
   ROOT_EXIT			/* message, sent by our Lua layer */
 } Roots;

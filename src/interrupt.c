@@ -160,6 +160,7 @@ static void hook (lua_State *L, lua_Debug *ar) {
 
 void interrupt_check (lua_State *L, Isolate *iso) {
   if (!atomic_get(&iso->stop)) return;
+  if (in_grace(iso) && handler_of(L, iso) > 0) return;
   if (iso->grace_end == 0) iso->grace_end = clock_now() + iso->grace;
   arm(iso);
   raise_stop(L);

@@ -17,7 +17,8 @@ extern const char TORN_KEY;
 ** until it has ended. */
 void interrupt_request (Isolate *iso);
 
-/* The isolate's thread: raises if it is to stop. */
+/* The isolate's thread: raises if it is to stop, unless a handler runs that has
+** the grace. */
 void interrupt_check (lua_State *L, Isolate *iso);
 
 /* The isolate's thread: stops now, for the reason given. Does not return. */

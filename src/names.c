@@ -196,16 +196,19 @@ static enum Named kindof (lua_State *L, int idx) {
 
 
 /* Enters the fields of the module at the top (name below it). True if it
-** holds at least one function. */
+** holds at least one function. What is written in Lua is no part of Lua's own
+** libraries: somebody has added it, and here only. */
 static int enterfields (lua_State *L, Names *n, int strings) {
   int module = lua_gettop(L), functions = 0;
   int isglobals = strcmp(lua_tostring(L, module - 1), LUA_GNAME) == 0;
+  int standard = names_standard(lua_tostring(L, module - 1));
   lua_pushnil(L);
   while (lua_next(L, module)) {
     enum Named kind = kindof(L, -1);
     if (kind == NAMED_FUNCTION) functions = 1;
     if (kind != NAMED_NOTHING && lua_type(L, -2) == LUA_TSTRING &&
-        !(isglobals && !names_base(lua_tostring(L, -2)))) {
+        !(isglobals && !names_base(lua_tostring(L, -2))) &&
+        !(standard && !lua_iscfunction(L, -1) && kind == NAMED_FUNCTION)) {
       lua_pushvalue(L, module - 1);
       lua_pushvalue(L, -3);
       enter(L, n, strings, module + 2, kind);

@@ -251,6 +251,7 @@ static int wait (lua_State *L, State *S, double deadline) {
   lua_State *main;
   lua_Hook before;
   int result, paused = S->npauses > 0;
+  const int *stop = &iso->stop;
   if (deadline <= 0 && !paused) return 0;
   if (iso->ending)
     luaL_error(L, "isolate: this isolate is ending, nothing can come any more");
@@ -259,7 +260,13 @@ static int wait (lua_State *L, State *S, double deadline) {
   lua_pop(L, 1);
   before = lua_gethook(main);
   atomic_set(&iso->state, paused ? ISOLATE_PAUSED : ISOLATE_IDLE);
-  result = mailbox_wait(&iso->box, &iso->stop, paused ? NEVER : deadline);
+  if (paused) deadline = NEVER;
+  if (atomic_get(&iso->stop)) {  /* a handler waits, which has the grace */
+    static const int not = STOP_NOT;
+    stop = &not;
+    if (iso->grace_end < deadline) deadline = iso->grace_end;
+  }
+  result = mailbox_wait(&iso->box, stop, deadline);
   atomic_set(&iso->state, ISOLATE_RUNNING);
   interrupt_check(L, iso);
   if (result == BELL_SIGNAL) mirror_hook(L, main, before);

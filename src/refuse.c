@@ -93,7 +93,8 @@ void encode_pushroot (Encoder *E) {
     case ROOT_RESULT: lua_pushfstring(L, "result[%d]", E->root - 1); break;
     default:
       if (E->root <= 2) lua_pushliteral(L, "fn");
-      else if (E->roots == ROOT_SPAWN) lua_pushliteral(L, "message");
+      else if (E->roots == ROOT_SPAWN)
+        lua_pushstring(L, E->root == 3 ? "message" : "args");
       else lua_pushfstring(L, "argument[%d]", E->root - 2);
   }
 }

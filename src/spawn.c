@@ -126,7 +126,7 @@ static void configure (lua_State *L, State *S, Isolate *iso) {
     iso->setup = encode(L, S, lua_gettop(L), ROOT_MESSAGE, 0);
   lua_pop(L, 1);
   listen_field(L, S, iso, "on_error", 0, 1);
-  listen_field(L, S, iso, "reply", 1, 1);
+  listen_field(L, S, iso, "reply", 1, iso->fatal);
   listen_field(L, S, iso, "on_exit", 1, 0);
 }
 

@@ -46,6 +46,9 @@ local function check_self(self, name)
 end
 
 local function check_number(value, i, name)
+  if value ~= value then
+    error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got nan)", 3)
+  end
   if value ~= nil and type(value) ~= "number" then
     error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got "
       .. type(value) .. ")", 3)
@@ -94,6 +97,7 @@ end
 local function fail(self, value, traceback, sync)
   if self.done then return end
   self.ok, self.failure, self.traceback = false, value, traceback
+  if getmetatable(value) == errors.CancelledError then self.heard = true end
   if not self.heard and not self.listeners then
     unheard[self] = true
     setmetatable(self, Unheard)
@@ -210,6 +214,7 @@ function Future:await(timeout)
     end
   end
   if self.ok then return unpack(self, 1, self.n) end
+  loop.rethrown = self
   error(self.failure, 0)
 end
 
@@ -223,10 +228,25 @@ end
 ------------------------------------------------------------------------------
 -- Chaining
 
+-- Cancelling `result` cancels `source`, unless somebody else depends on that.
+local function depend(result, source)
+  result.source = source
+  source.dependents = (source.dependents or 0) + 1
+end
+
+local function release(source)
+  source.dependents = source.dependents - 1
+  if source.dependents > 0 then return end
+  for _, it in ipairs(source.listeners or {}) do
+    if type(it) == "table" then return end  -- a task waits for it
+  end
+  source:cancel()
+end
+
 -- A new Future for what `handler` makes of `self`, or (without) what it is.
 local function chain(self, on_value, on_error)
   local result = new()
-  result.source = self
+  depend(result, self)
   loop.waiting = loop.waiting + 1
   listen(self, function()
     loop.waiting = loop.waiting - 1
@@ -286,7 +306,7 @@ function Future:timeout(seconds)
   if seconds == nil then error("bad argument #1 to 'timeout' (number expected, got nil)", 2) end
   check_number(seconds, 1, "timeout")
   local result = new()
-  result.source = self
+  depend(result, self)
   local timer = loop.after(seconds, function() fail(result, too_late(seconds)) end)
   listen(self, function()
     timer:cancel()
@@ -306,7 +326,7 @@ function Future:cancel()
   self.on_cancel, self.source = nil, nil
   fail(self, errors.CancelledError "the Future was cancelled")
   if stop then stop() end
-  if source then source:cancel() end
+  if source then release(source) end
 end
 
 ------------------------------------------------------------------------------
@@ -360,8 +380,9 @@ end
 
 -- Cancelling the whole cancels its parts.
 local function cancels(self, list)
+  for i = 1, #list do list[i].dependents = (list[i].dependents or 0) + 1 end
   self.on_cancel = function()
-    for i = 1, #list do list[i]:cancel() end
+    for i = 1, #list do release(list[i]) end
   end
   return self
 end
@@ -414,6 +435,7 @@ function future.sleep(seconds)
   if type(seconds) ~= "number" then
     error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
   end
+  check_number(seconds, 1, "sleep")
   future.wait({}, seconds)
 end
 

@@ -62,6 +62,11 @@ local function after(co, ok, what)
       what = "coroutine.yield in a task: a task waits with await, receive or sleep"
     end
     trace = traceback(co)
+    local origin = loop.rethrown  -- where it was before an await raised it here
+    loop.rethrown = nil
+    if origin and rawequal(origin.failure, what) and origin.traceback then
+      trace = origin.traceback .. "\n" .. trace
+    end
     tasks[co] = nil
     close(co)
     check()
@@ -307,7 +312,11 @@ end
 --- Did something wait for a loop that never ran?
 ---@return boolean
 function loop.forgotten()
-  return not loop.ran and (loop.waiting > 0 or timers.n > 0)
+  if loop.ran then return false end
+  for _, port in pairs(ports) do
+    if rawget(port, "on_message") then return true end
+  end
+  return loop.waiting > 0 or timers.n > 0
 end
 
 return loop

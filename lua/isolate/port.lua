@@ -66,19 +66,22 @@ local RawReceivePort = { __name = "isolate.RawReceivePort", __transfer = false }
 
 function RawReceivePort.__index(self, key)
   if key == "keep_alive" then return rawget(self, "alive") end
+  if key == "handler" then return rawget(self, "on_message") end
   return RawReceivePort[key]
 end
 
 function RawReceivePort:__newindex(key, value)
   if key == "keep_alive" then
-    value = not not value
+    if type(value) ~= "boolean" then
+      error("keep_alive is true or false, not a " .. type(value), 2)
+    end
     if ports[self.id] == self and value ~= self.alive then
       loop.alive = loop.alive + (value and 1 or -1)
     end
     rawset(self, "alive", value)
   elseif key == "handler" then
     future.check_function(value, 1, "handler", true)
-    rawset(self, key, value)
+    rawset(self, "on_message", value)
   else
     error("a RawReceivePort has no field '" .. tostring(key) .. "' to be set", 2)
   end
@@ -86,7 +89,7 @@ end
 
 function RawReceivePort:deliver(ok, message)
   if not ok then return undeliverable(self, message) end
-  local handler = rawget(self, "handler")
+  local handler = rawget(self, "on_message")
   if handler then loop.start(uncaught, handler, message) end
 end
 
@@ -107,7 +110,7 @@ RawReceivePort.__close = RawReceivePort.close
 function port.RawReceivePort(handler)
   future.check_function(handler, 1, "RawReceivePort", true)
   local self = setmetatable({ alive = true }, RawReceivePort)
-  rawset(self, "handler", handler)
+  rawset(self, "on_message", handler)
   return open(self)
 end
 
@@ -239,8 +242,7 @@ end
 local function subscribe(self, on_message, on_done)
   local subscription = setmetatable(
     { port = self, on_message = on_message, on_done = on_done }, Subscription)
-  self.subscription = subscription
-  loop.waiting = loop.waiting + 1
+  self.subscription, self.on_message = subscription, on_message
   if has_messages(self) then
     loop.ready(function() self:pump() end)
   end
@@ -362,7 +364,6 @@ function ReceivePort:close()
   end
   local subscription = self.subscription
   if subscription then
-    loop.waiting = loop.waiting - 1
     loop.ready(function()
       local on_done = subscription.on_done
       if on_done then loop.start(uncaught, on_done) end

@@ -62,7 +62,9 @@ local libraries = {
 }
 
 function check.libs(list)
-  if type(list) ~= "table" then return "array of library names" end
+  if type(list) ~= "table" or next(list) ~= nil and #list == 0 then
+    return "array of library names"
+  end
   for i, name in ipairs(list) do
     if not libraries[name] then
       return "name of a standard library at [" .. i .. "]", tostring(name)
@@ -281,10 +283,11 @@ function spawn.spawn_file(path, message, opts)
   opts = check_options(opts, 3, "spawn_file")
   local file, why = io.open(path, "rb")
   if not file then error("cannot read " .. why, 2) end
-  local source = file:read "a"
+  local source, problem = file:read "a"
   file:close()
+  if not source then error("cannot read " .. path .. ": " .. tostring(problem), 2) end
   local name = "@" .. path
-  source = string.gsub(source or "", "^#[^\n]*", "", 1)
+  source = string.gsub(source, "^#[^\n]*", "", 1)
   local chunk, wrong = load(source, name)
   if not chunk then error("cannot compile " .. wrong, 2) end
   local named = setmetatable({ name = opts.name or string.match(path, "[^/\\]+$") },
