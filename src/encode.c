@@ -418,6 +418,7 @@ static void open_transfer (Encoder *E) {
   lua_pushvalue(L, -2);
   call_user(E, 1, LUA_MULTRET);
   n = lua_gettop(L) - before;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (n == 0 || !lua_isfunction(L, before + 1)) {
     lua_settop(L, before);
     refuse(E, "its __transfer returned no function to rebuild it");

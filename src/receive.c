@@ -50,7 +50,7 @@ static Decoder *push_decoder (lua_State *L, State *S) {
 
 /* The decoder, at 'idx', has done its work. */
 static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
-  if (S->decoder != NULL) return;
+  if (S->decoder != NULL || !lua_checkstack(L, 1)) return;
   lua_pushvalue(L, idx);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
   S->decoder = d;
