@@ -161,3 +161,28 @@ describe("a function that somebody added to a library of Lua", function()
     assert.equal(42, Isolate.run(function() return double(21) end):await(GUARD))
   end)
 end)
+
+describe("a subscription", function()
+  it("that was paused twice waits for two resumes", function()
+    local port <close> = Isolate.ReceivePort()
+    local log = {}
+    local subscription = port:listen(function(message) log[#log + 1] = message end)
+    subscription:pause()
+    subscription:pause()
+    port.send_port:send "message"
+    subscription:resume()
+    Isolate.step()
+    assert.same({}, log)
+    subscription:resume()
+    assert.same({ "message" }, log)
+  end)
+
+  it("to a port that is closed is done", function()
+    local port = Isolate.ReceivePort()
+    port:close()
+    local done = false
+    port:listen(print, { on_done = function() done = true end })
+    Isolate.loop()
+    assert.is_true(done)
+  end)
+end)

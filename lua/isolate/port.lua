@@ -1,7 +1,7 @@
 --- Ports: where messages arrive. A port is an id in its isolate's one mailbox;
 -- the loop hands each message to the object here that has the id.
 
-local string, table = string, table
+local string, table, math = string, table, math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -121,12 +121,16 @@ end
 local Subscription = { __name = "isolate.Subscription", __transfer = false }
 Subscription.__index = Subscription
 
---- Messages wait in the port until `resume`.
-function Subscription:pause() self.paused = true end
+--- Messages wait in the port until each pause was followed by a `resume`.
+function Subscription:pause()
+  self.pauses = self.pauses + 1
+  self.paused = true
+end
 
 function Subscription:resume()
-  self.paused = false
-  self.port:pump()
+  self.pauses = math.max(0, self.pauses - 1)
+  self.paused = self.pauses > 0
+  if not self.paused then self.port:pump() end
 end
 
 --- Closes the port; `on_done` does not follow.
@@ -239,11 +243,21 @@ local function check_free(self, name)
   end
 end
 
+-- The port is closed: `on_done` follows, unless it is cancelled before.
+local function tell_done(subscription)
+  loop.ready(function()
+    local on_done = subscription.on_done
+    if on_done then loop.start(uncaught, on_done) end
+  end)
+end
+
 local function subscribe(self, on_message, on_done)
   local subscription = setmetatable(
-    { port = self, on_message = on_message, on_done = on_done }, Subscription)
+    { port = self, on_message = on_message, on_done = on_done, pauses = 0 }, Subscription)
   self.subscription, self.on_message = subscription, on_message
-  if has_messages(self) then
+  if self.closed then
+    tell_done(subscription)
+  elseif has_messages(self) then
     loop.ready(function() self:pump() end)
   end
   return subscription
@@ -362,13 +376,7 @@ function ReceivePort:close()
     loop.wake(waiter)
     waiter = next_waiter(self)
   end
-  local subscription = self.subscription
-  if subscription then
-    loop.ready(function()
-      local on_done = subscription.on_done
-      if on_done then loop.start(uncaught, on_done) end
-    end)
-  end
+  if self.subscription then tell_done(self.subscription) end
 end
 
 ReceivePort.__close = ReceivePort.close
