@@ -5,15 +5,11 @@ local Isolate = require "isolate"
 local helper = require "spec.helper"
 
 local Future = Isolate.Future
+local turns   = require "spec.support.turns"
+
+local failure = turns.failure
 local GUARD = 10                     -- seconds; only a fault ever waits this long
 local HERE = "error_spec.lua:"
-
--- The error that fn raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "an error was expected")
-  return err
-end
 
 local function failure_of(future)
   return failure(future.await, future, GUARD)

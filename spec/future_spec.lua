@@ -5,25 +5,10 @@ local Isolate = require "isolate"
 local helper = require "spec.helper"
 
 local Future = Isolate.Future
+local turns   = require "spec.support.turns"
+
+local pump, new_log, failure = turns.pump, turns.new_log, turns.failure
 local GUARD = 10                     -- seconds; only a fault ever waits this long
-
--- Handles all that waits in this isolate's queue.
-local function pump()
-  while Isolate.step() do end
-end
-
--- A list, and a function that adds to it.
-local function new_log()
-  local log = {}
-  return log, function(entry) log[#log + 1] = entry end
-end
-
--- The error that fn raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "an error was expected")
-  return err
-end
 
 -- The error that future fails with.
 local function failure_of(future)

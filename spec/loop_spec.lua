@@ -5,6 +5,9 @@ local Isolate = require "isolate"
 local helper = require "spec.helper"
 
 local async, Future = Isolate.async, Isolate.Future
+local turns   = require "spec.support.turns"
+
+local pump, new_log, failure = turns.pump, turns.new_log, turns.failure
 local GUARD = 10                     -- seconds; only a fault ever waits this long
 local opened = {}                    -- ports to close after the test
 local running = {}                   -- timers to cancel after the test
@@ -19,24 +22,6 @@ local function new_timer(seconds, fn)
   local timer = Isolate.Timer(seconds, fn)
   running[#running + 1] = timer
   return timer
-end
-
--- Handles all that waits in this isolate's queue.
-local function pump()
-  while Isolate.step() do end
-end
-
--- A list, and a function that adds to it.
-local function new_log()
-  local log = {}
-  return log, function(entry) log[#log + 1] = entry end
-end
-
--- The error that fn raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "an error was expected")
-  return err
 end
 
 -- What runs in an isolate that works until it is told to stop: it sends its port to `out`,

@@ -3,6 +3,9 @@
 
 local Isolate = require "isolate"
 
+local turns   = require "spec.support.turns"
+
+local pump, new_log, failure = turns.pump, turns.new_log, turns.failure
 local GUARD = 10                     -- seconds; only a fault ever waits this long
 local opened = {}                    -- ports to close after the test
 
@@ -15,28 +18,10 @@ local function new_port(name) return keep(Isolate.ReceivePort(name)) end
 
 local function new_raw(handler) return keep(Isolate.RawReceivePort(handler)) end
 
--- Handles all that waits in this isolate's queue.
-local function pump()
-  while Isolate.step() do end
-end
-
--- A list, and a function that adds to it.
-local function new_log()
-  local log = {}
-  return log, function(entry) log[#log + 1] = entry end
-end
-
 local function send_all(port, ...)
   for i = 1, select("#", ...) do
     port.send_port:send((select(i, ...)))
   end
-end
-
--- The error that fn raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "an error was expected")
-  return err
 end
 
 after_each(function()

@@ -5,6 +5,9 @@ local Isolate = require "isolate"
 local helper = require "spec.helper"
 
 local async, Future = Isolate.async, Isolate.Future
+local turns   = require "spec.support.turns"
+
+local pump, new_log, failure = turns.pump, turns.new_log, turns.failure
 local GUARD = 10                     -- seconds; only a fault ever waits this long
 local opened = {}                    -- ports to close after the test
 
@@ -12,24 +15,6 @@ local function new_port()
   local port = Isolate.ReceivePort()
   opened[#opened + 1] = port
   return port
-end
-
--- Handles all that waits in this isolate's queue.
-local function pump()
-  while Isolate.step() do end
-end
-
--- A list, and a function that adds to it.
-local function new_log()
-  local log = {}
-  return log, function(entry) log[#log + 1] = entry end
-end
-
--- The error that fn raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "an error was expected")
-  return err
 end
 
 local function failure_of(future)

@@ -5,6 +5,9 @@
 local Isolate = require "isolate"
 
 local Timer, async = Isolate.Timer, Isolate.async
+local turns   = require "spec.support.turns"
+
+local pump, new_log = turns.pump, turns.new_log
 local GUARD = 10                     -- seconds; only a fault ever waits this long
 local running = {}                   -- timers to cancel after the test
 local opened = {}                    -- ports to close after the test
@@ -18,17 +21,6 @@ local function new_port()
   local port = Isolate.ReceivePort()
   opened[#opened + 1] = port
   return port
-end
-
--- Handles all that waits in this isolate's queue.
-local function pump()
-  while Isolate.step() do end
-end
-
--- A list, and a function that adds to it.
-local function new_log()
-  local log = {}
-  return log, function(entry) log[#log + 1] = entry end
 end
 
 after_each(function()

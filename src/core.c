@@ -50,7 +50,8 @@ static int core_port (lua_State *L) {
 
 /* capability() */
 static int core_capability (lua_State *L) {
-  capability_push(L, state_of(L), unique_id());
+  state_of(L);  /* raises after a fork */
+  capability_push(L, unique_id());
   return 1;
 }
 
@@ -90,8 +91,8 @@ static int core_self (lua_State *L) {
   State *S = state_of(L);
   Isolate *iso = S->isolate;
   sendport_push(L, S, &iso->box, iso->id);
-  capability_push(L, S, iso->pause_capability);
-  capability_push(L, S, iso->terminate_capability);
+  capability_push(L, iso->pause_capability);
+  capability_push(L, iso->terminate_capability);
   lua_pushstring(L, iso->name);
   lua_pushboolean(L, iso->root == iso->id);
   return 5;

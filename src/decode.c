@@ -183,14 +183,13 @@ static int isnode (lua_State *L, Decoder *d, int idx) {
 }
 
 
-/* Calls the user's code, which may receive messages itself. Its error goes
-** on from here. */
-static void call_user (lua_State *L, Decoder *d, int nargs, int nresults) {
+/* Calls the user's code, which may receive messages itself. Returns a status. */
+static int call_user (lua_State *L, Decoder *d, int nargs) {
   int status;
   d->busy++;
-  status = lua_pcall(L, nargs, nresults, 0);
+  status = lua_pcall(L, nargs, 1, 0);
   d->busy--;
-  if (status != LUA_OK) lua_error(L);
+  return status;
 }
 
 /* }====================================================== */
@@ -375,7 +374,7 @@ static int read_value (lua_State *L, Decoder *d) {
       break;
     }
     case T_SENDPORT: read_sendport(L, d); break;
-    case T_CAPABILITY: capability_push(L, d->S, get_u64(L, d)); break;
+    case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
     default: damaged(L);
   }
   if (kept >= 0) keep(L, d, kept);
@@ -605,7 +604,7 @@ static void stage_modules (lua_State *L, Decoder *d) {
         if (lua_getglobal(L, "require") != LUA_TFUNCTION)
           luaL_error(L, "no `require` for '%s' here", lua_tostring(L, -2));
         lua_insert(L, -2);
-        call_user(L, d, 1, 1);
+        if (call_user(L, d, 1) != LUA_OK) lua_error(L);
       }
       lua_rawseti(L, modules, (lua_Integer)i);
     }
@@ -672,18 +671,16 @@ static void set_globals (lua_State *L, Decoder *d) {
 
 /* Calls what rebuilds the node at the top, and keeps its result there. */
 static void rebuild (lua_State *L, Decoder *d) {
-  int node = lua_gettop(L), i, n;
+  int node = lua_gettop(L), i, n, status;
   lua_getfield(L, node, "n");
   n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   luaL_checkstack(L, n + LUA_MINSTACK, "too many results of __transfer");
   for (i = 1; i <= n; i++) lua_rawgeti(L, node, i);
   d->S->rebuilding++;
-  d->busy++;
-  i = lua_pcall(L, n - 1, 1, 0);
-  d->busy--;
+  status = call_user(L, d, n - 1);
   d->S->rebuilding--;
-  if (i != LUA_OK) lua_error(L);
+  if (status != LUA_OK) lua_error(L);
   lua_setfield(L, node, "value");
   lua_pushboolean(L, 1);
   lua_setfield(L, node, "done");

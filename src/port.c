@@ -66,9 +66,8 @@ void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
 }
 
 
-void capability_push (lua_State *L, State *S, uint64_t id) {
+void capability_push (lua_State *L, uint64_t id) {
   Capability *c;
-  (void)S;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (push_known(L, id)) return;
   c = (Capability *)lua_newuserdatauv(L, sizeof(*c), 0);

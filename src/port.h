@@ -30,7 +30,7 @@ uint64_t unique_id (void);
 /* Pushes this state's userdata for a port of 'box' (counts a reference). */
 void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id);
 
-void capability_push (lua_State *L, State *S, uint64_t id);
+void capability_push (lua_State *L, uint64_t id);
 
 /* The SendPort at 'arg', or an argument error. */
 SendPort *sendport_check (lua_State *L, State *S, int arg);

@@ -159,8 +159,8 @@ int core_spawn (lua_State *L) {
     return 2;
   }
   sendport_push(L, S, &iso->box, iso->id);
-  capability_push(L, S, iso->pause_capability);
-  capability_push(L, S, iso->terminate_capability);
+  capability_push(L, iso->pause_capability);
+  capability_push(L, iso->terminate_capability);
   box->iso = NULL;  /* its thread has a reference of its own */
   shared_release(iso);
   return 3;

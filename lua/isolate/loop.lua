@@ -21,7 +21,7 @@ local ports, tasks = core.ports, core.tasks
 
 local loop = {
   alive = 0,      -- how many things keep this isolate alive
-  waiting = 0,    -- listeners, timers, callbacks that only a loop can serve
+  waiting = 0,    -- callbacks of Futures, which only a loop can serve
   ran = false,    -- did a loop ever run?
   timers = Timers.new(),
 }
