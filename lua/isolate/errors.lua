@@ -63,4 +63,11 @@ function errors.message(value)
   return "(error object is a " .. type(value) .. " value)"
 end
 
+--- Raises Lua's own error for an argument of the wrong type; `level` is counted
+-- from the caller, as that of `error`.
+function errors.expected(what, value, i, name, level)
+  error("bad argument #" .. i .. " to '" .. name .. "' (" .. what .. " expected, got "
+    .. type(value) .. ")", level + 1)
+end
+
 return errors

@@ -10,6 +10,8 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 
+local expected = errors.expected
+
 local unpack = table.unpack
 
 ---@class isolate.Future
@@ -41,7 +43,7 @@ future.new = new
 
 local function check_self(self, name)
   if not is_future(self) then
-    error("bad argument #1 to '" .. name .. "' (Future expected, got " .. type(self) .. ")", 3)
+    expected("Future", self, 1, name, 3)
   end
 end
 
@@ -50,8 +52,7 @@ local function check_number(value, i, name)
     error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got nan)", 3)
   end
   if value ~= nil and type(value) ~= "number" then
-    error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got "
-      .. type(value) .. ")", 3)
+    expected("number", value, i, name, 3)
   end
 end
 
@@ -303,7 +304,7 @@ end
 ---@return isolate.Future
 function Future:timeout(seconds)
   check_self(self, "timeout")
-  if seconds == nil then error("bad argument #1 to 'timeout' (number expected, got nil)", 2) end
+  if seconds == nil then expected("number", seconds, 1, "timeout", 2) end
   check_number(seconds, 1, "timeout")
   local result = new()
   depend(result, self)
@@ -354,7 +355,7 @@ end
 ---@return isolate.Future
 function Future.delayed(seconds, fn)
   if type(seconds) ~= "number" then
-    error("bad argument #1 to 'delayed' (number expected, got " .. type(seconds) .. ")", 2)
+    expected("number", seconds, 1, "delayed", 2)
   end
   check_function(fn, 2, "delayed", true)
   local self = new()
@@ -368,7 +369,7 @@ end
 
 local function check_list(list, name)
   if type(list) ~= "table" then
-    error("bad argument #1 to '" .. name .. "' (table expected, got " .. type(list) .. ")", 3)
+    expected("table", list, 1, name, 3)
   end
   for i = 1, #list do
     if not is_future(list[i]) then
@@ -433,7 +434,7 @@ end
 ---@param seconds number
 function future.sleep(seconds)
   if type(seconds) ~= "number" then
-    error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
+    expected("number", seconds, 1, "sleep", 2)
   end
   check_number(seconds, 1, "sleep")
   future.wait({}, seconds)
@@ -450,7 +451,7 @@ Completer.__index = Completer
 -- May it be completed? Raises if it is; false if that no longer matters.
 local function check_open(self, name)
   if getmetatable(self) ~= Completer then
-    error("bad argument #1 to '" .. name .. "' (Completer expected, got " .. type(self) .. ")", 3)
+    expected("Completer", self, 1, name, 3)
   end
   if self.future.cancelled then return false end
   if self.completed then error("this Completer is already completed", 3) end

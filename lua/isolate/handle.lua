@@ -6,6 +6,8 @@ local future = require "isolate.future"
 local loop = require "isolate.loop"
 local port = require "isolate.port"
 
+local expected = require "isolate.errors".expected
+
 ---@class isolate.Handle
 ---@field name string?
 ---@field control_port isolate.SendPort
@@ -77,21 +79,19 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= Handle then
-    error("bad argument #1 to '" .. name .. "' (Handle expected, got " .. type(self) .. ")", 3)
+    expected("Handle", self, 1, name, 3)
   end
 end
 
 local function check_port(value, i, name)
   if core.kind(value) ~= "SendPort" then
-    error("bad argument #" .. i .. " to '" .. name .. "' (SendPort expected, got "
-      .. type(value) .. ")", 3)
+    expected("SendPort", value, i, name, 3)
   end
 end
 
 local function check_capability(value, i, name)
   if core.kind(value) ~= "Capability" then
-    error("bad argument #" .. i .. " to '" .. name .. "' (Capability expected, got "
-      .. type(value) .. ")", 3)
+    expected("Capability", value, i, name, 3)
   end
 end
 
@@ -109,7 +109,7 @@ end
 function handle.restricted(control_port, capabilities)
   check_port(control_port, 1, "handle")
   if capabilities ~= nil and type(capabilities) ~= "table" then
-    error("bad argument #2 to 'handle' (table expected, got " .. type(capabilities) .. ")", 2)
+    expected("table", capabilities, 2, "handle", 2)
   end
   for key, value in pairs(capabilities or {}) do
     if key ~= "pause_capability" and key ~= "terminate_capability" then
@@ -201,7 +201,7 @@ end
 function methods:set_errors_fatal(flag)
   check_self(self, "set_errors_fatal")
   if type(flag) ~= "boolean" then
-    error("bad argument #1 to 'set_errors_fatal' (boolean expected, got " .. type(flag) .. ")", 2)
+    expected("boolean", flag, 1, "set_errors_fatal", 2)
   end
   core.set_fatal(self.control_port, self.terminate_capability, flag)
 end

@@ -13,6 +13,8 @@ local table, math = table, math
 local core = require "isolate.core"
 local Timers = require "isolate.timer"
 
+local expected = require "isolate.errors".expected
+
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
 local traceback = debug.traceback
@@ -278,7 +280,7 @@ end
 function loop.step(timeout)
   check_not_running "step"
   if timeout ~= nil and type(timeout) ~= "number" then
-    error("bad argument #1 to 'step' (number expected, got " .. type(timeout) .. ")", 2)
+    expected("number", timeout, 1, "step", 2)
   end
   loop.ran = true
   depth = depth + 1

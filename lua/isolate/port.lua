@@ -7,6 +7,8 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
 
+local expected = errors.expected
+
 local ports = core.ports
 
 local port = {}
@@ -50,8 +52,7 @@ local function uncaught(value, traceback) loop.uncaught(value, traceback) end
 
 local function check_self(self, class, name)
   if getmetatable(self) ~= class then
-    error("bad argument #1 to '" .. name .. "' (" .. string.sub(class.__name, 9) .. " expected, got "
-      .. type(self) .. ")", 3)
+    expected(string.sub(class.__name, 9), self, 1, name, 3)
   end
 end
 
@@ -161,7 +162,7 @@ end
 ---@return isolate.ReceivePort
 function port.ReceivePort(name)
   if name ~= nil and type(name) ~= "string" then
-    error("bad argument #1 to 'ReceivePort' (string expected, got " .. type(name) .. ")", 2)
+    expected("string", name, 1, "ReceivePort", 2)
   end
   return open(receive_port(name))
 end
@@ -171,7 +172,7 @@ end
 ---@return isolate.ReceivePort
 local function from_raw(raw)
   if getmetatable(raw) ~= RawReceivePort then
-    error("bad argument #1 to 'from_raw' (RawReceivePort expected, got " .. type(raw) .. ")", 2)
+    expected("RawReceivePort", raw, 1, "from_raw", 2)
   end
   if ports[raw.id] ~= raw then
     error("from_raw: the port is closed, or was taken over already", 2)
@@ -272,7 +273,7 @@ function ReceivePort:listen(on_message, opts)
   check_free(self, "listen")
   future.check_function(on_message, 1, "listen")
   if opts ~= nil and type(opts) ~= "table" then
-    error("bad argument #2 to 'listen' (table expected, got " .. type(opts) .. ")", 2)
+    expected("table", opts, 2, "listen", 2)
   end
   for key in pairs(opts or {}) do
     if key ~= "on_done" then

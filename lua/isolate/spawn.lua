@@ -8,6 +8,8 @@ local handle = require "isolate.handle"
 local loop = require "isolate.loop"
 local port = require "isolate.port"
 
+local expected = errors.expected
+
 local spawn = {}
 
 local MIN_STACK = 512 * 1024
@@ -84,18 +86,17 @@ end
 local function check_options(opts, i, name)
   if opts == nil then return {} end
   if type(opts) ~= "table" then
-    error("bad argument #" .. i .. " to '" .. name .. "' (table expected, got "
-      .. type(opts) .. ")", 3)
+    expected("table", opts, i, name, 3)
   end
   for key, value in pairs(opts) do
     if not check[key] or not belongs(key, name) then
       error("bad argument #" .. i .. " to '" .. name .. "' (unknown option '"
         .. tostring(key) .. "')", 3)
     end
-    local expected, got = check[key](value)
-    if expected ~= true then
+    local wanted, got = check[key](value)
+    if wanted ~= true then
       error("bad argument #" .. i .. " to '" .. name .. "' (option '" .. key .. "': "
-        .. expected .. " expected, got " .. (got or
+        .. wanted .. " expected, got " .. (got or
           (type(value) == "number" and tostring(value)) or type(value)) .. ")", 3)
     end
   end
@@ -278,7 +279,7 @@ end
 ---@return isolate.Handle
 function spawn.spawn_file(path, message, opts)
   if type(path) ~= "string" then
-    error("bad argument #1 to 'spawn_file' (string expected, got " .. type(path) .. ")", 2)
+    expected("string", path, 1, "spawn_file", 2)
   end
   opts = check_options(opts, 3, "spawn_file")
   local file, why = io.open(path, "rb")
@@ -307,7 +308,7 @@ function spawn.exit(send_port, message)
   if is_main then error("Isolate.exit: this is a main isolate; it ends with its program", 2) end
   if send_port ~= nil then
     if core.kind(send_port) ~= "SendPort" then
-      error("bad argument #1 to 'exit' (SendPort expected, got " .. type(send_port) .. ")", 2)
+      expected("SendPort", send_port, 1, "exit", 2)
     end
     local ok, why = pcall(core.last, send_port, "message", message)
     core.check()

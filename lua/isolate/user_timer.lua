@@ -5,6 +5,8 @@ local core = require "isolate.core"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
 
+local expected = require "isolate.errors".expected
+
 local timers = loop.timers
 
 ---@class isolate.Timer
@@ -43,7 +45,7 @@ function Timer:is_active() return self.active end
 
 local function make(seconds, fn, periodic, name)
   if type(seconds) ~= "number" then
-    error("bad argument #1 to '" .. name .. "' (number expected, got " .. type(seconds) .. ")", 3)
+    expected("number", seconds, 1, name, 3)
   end
   if seconds ~= seconds then
     error("bad argument #1 to '" .. name .. "' (number expected, got nan)", 3)
