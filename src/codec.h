@@ -35,6 +35,7 @@ enum Tag {
   T_CFUNCTION,			/* pointer */
   T_SENDPORT,			/* reference (u32), port (u64) */
   T_CAPABILITY,			/* id (u64) */
+  T_PARCEL,			/* reference (u32) */
   T_TRANSFER			/* count (u32), the results of __transfer */
 };
 

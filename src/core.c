@@ -9,12 +9,15 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "box.h"
 #include "core.h"
 #include "decode.h"
 #include "encode.h"
 #include "interrupt.h"
 #include "isolate.h"
 #include "library.h"
+#include "nameserver.h"
+#include "parcel.h"
 #include "platform.h"
 #include "port.h"
 #include "receive.h"
@@ -45,6 +48,32 @@ static int core_port (lua_State *L) {
   sendport_push(L, S, &S->isolate->box, id);
   lua_pushinteger(L, (lua_Integer)id);
   return 2;
+}
+
+
+/* port_closed(id): a port of this isolate is closed, and loses its names */
+static int core_port_closed (lua_State *L) {
+  nameserver_drop(&state_of(L)->isolate->box, (uint64_t)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+
+/* owner(port) -> control port of the isolate that receives there */
+static int core_owner (lua_State *L) {
+  State *S = state_of(L);
+  SendPort *p = sendport_check(L, S, 1);
+  sendport_push(L, S, p->box, ((Isolate *)(void *)p->box)->id);
+  return 1;
+}
+
+
+/* post(port, …): sends several values in one message; an error calls them
+** flag, result[1], result[2], … */
+static int core_post (lua_State *L) {
+  State *S = state_of(L);
+  SendPort *p = sendport_check(L, S, 1);
+  mailbox_post(p->box, encode(L, S, 2, ROOT_RESULT, p->id));
+  return 0;
 }
 
 
@@ -237,6 +266,78 @@ static int core_set_fatal (lua_State *L) {
   Isolate *iso = control_isolate(L, 1);
   if (iso != NULL && has_capability(L, 2, iso->terminate_capability))
     atomic_set(&iso->fatal, lua_toboolean(L, 3));
+  return 0;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Names of ports
+** ======================================================= */
+
+/* name_add(name, port, unique?) -> boolean: false if the name is taken or the
+** port known to be closed */
+static int core_name_add (lua_State *L) {
+  State *S = state_of(L);
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  SendPort *p = sendport_check(L, S, 2);
+  Message *m = message_new(0);
+  int added;
+  if (m == NULL) return luaL_error(L, "not enough memory");
+  m->op = CONTROL_NAMED;
+  m->port = p->id;
+  added = nameserver_add(name, len, p->box, p->id, lua_toboolean(L, 3));
+  if (added == 1) mailbox_post_control(p->box, m);
+  else message_free(m);
+  if (added < 0) return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, added);
+  return 1;
+}
+
+
+/* name_find(name) -> SendPort or nil */
+static int core_name_find (lua_State *L) {
+  State *S = state_of(L);
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  uint64_t port = 0;
+  Shared **box = box_new(L);
+  Mailbox *mailbox = nameserver_next(name, len, &port);
+  if (mailbox == NULL) return 0;
+  *box = &mailbox->shared;
+  sendport_push(L, S, mailbox, port);
+  return 1;
+}
+
+
+/* name_remove(name) -> did a port have it? */
+static int core_name_remove (lua_State *L) {
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  state_of(L);
+  lua_pushboolean(L, nameserver_remove(name, len) > 0);
+  return 1;
+}
+
+
+/* name_post(name, message): sends it to all ports of that name; encoded once */
+static int core_name_post (lua_State *L) {
+  State *S = state_of(L);
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  uint64_t port = 0;
+  Mailbox *box;
+  Parcel *p;
+  lua_settop(L, 2);
+  p = parcel_new(L, S, 2, ROOT_MESSAGE);
+  while ((box = nameserver_next(name, len, &port)) != NULL) {
+    Message *copy = message_copy(p->m, port);
+    if (copy != NULL) mailbox_post(box, copy);
+    shared_release(box);
+    if (copy == NULL) return luaL_error(L, "not enough memory");
+  }
   return 0;
 }
 
@@ -551,6 +652,7 @@ static State *state_new (lua_State *L) {
   lua_setmetatable(L, -2);
   anchor(L, &TASKS_KEY);
   port_open(L, S);
+  parcel_open(L, S);
   if (S->isolate->paused) receive_pause(L, S, S->isolate->pause_capability);
   return S;
 }
@@ -577,16 +679,24 @@ int luaopen_isolate_core (lua_State *L) {
     {"library_has", library_has},
     {"list", core_list},
     {"name", core_name},
+    {"name_add", core_name_add},
+    {"name_find", core_name_find},
+    {"name_post", core_name_post},
+    {"name_remove", core_name_remove},
     {"now", core_now},
     {"off_error", core_off_error},
     {"off_exit", core_off_exit},
     {"on_close", core_on_close},
     {"on_error", core_on_error},
     {"on_exit", core_on_exit},
+    {"owner", core_owner},
+    {"pack", parcel_pack},
     {"pause", core_pause},
     {"pending", receive_pending},
     {"ping", core_ping},
     {"port", core_port},
+    {"port_closed", core_port_closed},
+    {"post", core_post},
     {"processors", core_processors},
     {"queued", core_queued},
     {"rebuilding", core_rebuilding},
@@ -600,6 +710,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"slicing", core_slicing},
     {"spawn", core_spawn},
     {"take", receive_take},
+    {"unpack", parcel_unpack},
     {NULL, NULL}
   };
   luaL_checkversion(L);

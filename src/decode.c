@@ -21,6 +21,7 @@
 #include "lauxlib.h"
 
 #include "decode.h"
+#include "parcel.h"
 #include "platform.h"
 #include "port.h"
 
@@ -309,6 +310,13 @@ static void read_sendport (lua_State *L, Decoder *d) {
 }
 
 
+static void read_parcel (lua_State *L, Decoder *d) {
+  uint32_t i = get_u32(L, d);
+  if (i >= (uint32_t)d->m->nrefs) damaged(L);
+  parcel_push(L, (Parcel *)(void *)d->m->refs[i]);
+}
+
+
 /* Reads the next value. True if it is complete and at the top of the stack,
 ** false if a frame was opened. */
 static int read_value (lua_State *L, Decoder *d) {
@@ -374,6 +382,7 @@ static int read_value (lua_State *L, Decoder *d) {
       break;
     }
     case T_SENDPORT: read_sendport(L, d); break;
+    case T_PARCEL: read_parcel(L, d); break;
     case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
     default: damaged(L);
   }
@@ -761,7 +770,8 @@ static int stage_actions (lua_State *L, Decoder *d) {
 void decoder_stop (Decoder *d) {
   Message *m = d->m;
   d->m = NULL;
-  message_free(m);
+  if (!d->borrowed) message_free(m);
+  d->borrowed = 0;
 }
 
 
@@ -790,6 +800,12 @@ void decoder_take (Decoder *d, State *S, Message *m) {
   d->S = S;
   d->m = m;
   d->stage = STAGE_MODULES;
+}
+
+
+void decoder_borrow (Decoder *d, State *S, Message *m) {
+  decoder_take(d, S, m);
+  d->borrowed = 1;
 }
 
 

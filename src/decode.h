@@ -24,7 +24,8 @@ typedef struct Build {
 
 typedef struct Decoder {
   State *S;
-  Message *m;			/* owned */
+  Message *m;			/* owned, unless it is borrowed */
+  int borrowed;
   const unsigned char *p;	/* the next byte */
   const unsigned char *end;
   Build *frames;
@@ -47,6 +48,9 @@ Decoder *decoder_new (lua_State *L);
 
 /* Takes 'm' over. Cannot fail. */
 void decoder_take (Decoder *d, State *S, Message *m);
+
+/* Reads 'm', which stays with the caller, and as it is. Cannot fail. */
+void decoder_borrow (Decoder *d, State *S, Message *m);
 
 /* Begins, above the top of the stack as it is. */
 void decoder_start (lua_State *L, Decoder *d);

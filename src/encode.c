@@ -17,6 +17,7 @@
 #include "encode.h"
 #include "function.h"
 #include "platform.h"
+#include "parcel.h"
 #include "port.h"
 
 
@@ -514,6 +515,12 @@ static int put_userdata (Encoder *E) {
   else if (class == E->S->capability_class) {
     Capability *c = (Capability *)lua_touserdata(L, -2);
     put_tagged(E, T_CAPABILITY, &c->id, sizeof(c->id));
+  }
+  else if (class == E->S->parcel_class) {
+    int ref = writer_ref(&E->w, parcel_of(L, -2));
+    uint32_t index = (uint32_t)ref;
+    if (ref < 0) luaL_error(L, "not enough memory");
+    put_tagged(E, T_PARCEL, &index, sizeof(index));
   }
   else {
     if (stale(E)) return 0;

@@ -19,6 +19,7 @@
 #include "encode.h"
 #include "interrupt.h"
 #include "isolate.h"
+#include "nameserver.h"
 #include "platform.h"
 #include "port.h"
 #include "registry.h"
@@ -324,6 +325,13 @@ static int protected (lua_State *L, lua_CFunction f, Isolate *iso, int more) {
 }
 
 
+/* No message reaches it any more, and none of its ports has a name. */
+static void close_box (Isolate *iso) {
+  mailbox_close(&iso->box);
+  nameserver_drop(&iso->box, 0);
+}
+
+
 /* Nothing of it runs any more: tells whoever listens for that, and lets go of
 ** all listeners (they may refer to isolates that refer to this one). */
 static void end (Isolate *iso) {
@@ -363,7 +371,7 @@ static void die (lua_State *L, Isolate *iso, int status) {
   iso->last = NULL;
   shared_release(iso->last_box);
   iso->last_box = NULL;
-  mailbox_close(&iso->box);
+  close_box(iso);
   iso->ending = 1;
   iso->hookable = 0;
   if (L != NULL) lua_close(L);
@@ -466,7 +474,7 @@ static void stop_all (uint64_t root, const Isolate *except) {
 
 
 void isolate_end_main (Isolate *iso) {
-  mailbox_close(&iso->box);
+  close_box(iso);
   stop_all(iso->id, NULL);
   registry_remove(iso);
   end(iso);

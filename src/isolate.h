@@ -25,7 +25,8 @@ typedef struct Listener {
 enum { STOP_NOT, STOP_KILL, STOP_EXIT, STOP_ERROR };
 
 /* What a control message asks for (Message.op). */
-enum { CONTROL_KILL, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_PING };
+enum { CONTROL_KILL, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_PING,
+       CONTROL_NAMED };
 
 /* What 'state' says. */
 enum { ISOLATE_RUNNING, ISOLATE_IDLE, ISOLATE_PAUSED };

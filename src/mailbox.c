@@ -61,6 +61,7 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
   box->closed = 0;
   box->waiting = 0;
   box->queued = 0;
+  box->names = 0;
   box->patience = 0;
   box->doorbell = box->doorbell_in = -1;
   bell_init(&box->bell);
@@ -195,6 +196,15 @@ void mailbox_close (Mailbox *box) {
   mutex_unlock(&box->lock);
   queue_free(&normal);  /* not under the lock: they may refer to this box */
   queue_free(&control);
+}
+
+
+int mailbox_closed (Mailbox *box) {
+  int closed;
+  mutex_lock(&box->lock);
+  closed = box->closed;
+  mutex_unlock(&box->lock);
+  return closed;
 }
 
 

@@ -31,6 +31,7 @@ typedef struct Mailbox {
   int closed;
   int waiting;			/* atomic: something is in the queues */
   int queued;			/* atomic: normal messages not yet handled */
+  int names;			/* atomic: how many its ports have, see nameserver.c */
   int patience;			/* the taker's: how long spinning has paid */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
@@ -56,6 +57,9 @@ int mailbox_wait (Mailbox *box, const int *stop, double deadline);
 
 /* No more messages; those queued are freed. */
 void mailbox_close (Mailbox *box);
+
+/* Was it closed? Any thread. */
+int mailbox_closed (Mailbox *box);
 
 /* A descriptor that is readable while messages wait; -1 if there is none. */
 int mailbox_doorbell (Mailbox *box);

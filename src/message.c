@@ -56,6 +56,21 @@ int message_add_ref (Message *m, void *shared) {
 }
 
 
+Message *message_copy (const Message *m, uint64_t port) {
+  Message *copy = message_new(m->size);
+  int i;
+  if (copy == NULL) return NULL;
+  memcpy(copy->bytes, m->bytes, m->size);
+  copy->port = port;
+  for (i = 0; i < m->nrefs; i++) {
+    if (message_add_ref(copy, m->refs[i])) continue;
+    message_free(copy);
+    return NULL;
+  }
+  return copy;
+}
+
+
 void message_free (Message *m) {
   int i;
   if (m == NULL) return;

@@ -48,6 +48,9 @@ Message *message_new (size_t size);
 ** memory. */
 int message_add_ref (Message *m, void *shared);
 
+/* A copy of it for another port; NULL without memory. */
+Message *message_copy (const Message *m, uint64_t port);
+
 /* Frees it and lets go of all it mentions. */
 void message_free (Message *m);
 

@@ -10,6 +10,7 @@
 #include "decode.h"
 #include "interrupt.h"
 #include "isolate.h"
+#include "nameserver.h"
 #include "port.h"
 #include "receive.h"
 #include "state.h"
@@ -74,19 +75,31 @@ static int receive_small (lua_State *L, Decoder *d) {
 }
 
 
-int receive_values (lua_State *L, State *S, Message **m) {
-  int top;
-  Decoder *d;
-  if (*m == NULL) return 0;
-  d = decoder_new(L);
-  decoder_take(d, S, *m);
-  *m = NULL;
-  top = lua_gettop(L);
+/* Pushes the values of the message of 'd', which is at the top. */
+static int push_values (lua_State *L, Decoder *d) {
+  int top = lua_gettop(L);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, d);
   lua_call(L, 1, LUA_MULTRET);
   decoder_stop(d);
   return lua_gettop(L) - top;
+}
+
+
+int receive_values (lua_State *L, State *S, Message **m) {
+  Decoder *d;
+  if (*m == NULL) return 0;
+  d = decoder_new(L);
+  decoder_take(d, S, *m);
+  *m = NULL;
+  return push_values(L, d);
+}
+
+
+int receive_borrowed (lua_State *L, State *S, Message *m) {
+  Decoder *d = decoder_new(L);
+  decoder_borrow(d, S, m);
+  return push_values(L, d);
 }
 
 /* }====================================================== */
@@ -209,12 +222,21 @@ static void resume (State *S, uint64_t capability) {
 }
 
 
+/* Port 'id' was given a name: maybe after it was closed. */
+static void named (lua_State *L, State *S, uint64_t id) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
+  if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TNIL && id != S->isolate->id)
+    nameserver_drop(&S->isolate->box, id);
+  lua_pop(L, 2);
+}
+
+
 /* Handles what is in the control lane, in order. May raise: a kill. */
 static void control (lua_State *L, State *S) {
   Message *m;
   while ((m = queue_pop(&S->control)) != NULL) {
     int op = m->op;
-    uint64_t capability = m->capability;
+    uint64_t capability = m->capability, port = m->port;
     if (op == CONTROL_PING) {
       Message *reply = m->reply;
       m->reply = NULL;
@@ -225,6 +247,7 @@ static void control (lua_State *L, State *S) {
       case CONTROL_KILL: interrupt_self(L, S->isolate, STOP_KILL); break;
       case CONTROL_PAUSE: receive_pause(L, S, capability); break;
       case CONTROL_RESUME: resume(S, capability); break;
+      case CONTROL_NAMED: named(L, S, port); break;
     }
   }
 }

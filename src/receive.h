@@ -32,4 +32,7 @@ void receive_pause (lua_State *L, struct State *S, uint64_t capability);
 ** cannot be built. */
 int receive_values (lua_State *L, struct State *S, struct Message **m);
 
+/* The same for a message that stays with the caller, and as it is. */
+int receive_borrowed (lua_State *L, struct State *S, struct Message *m);
+
 #endif

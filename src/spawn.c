@@ -9,39 +9,13 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "box.h"
 #include "core.h"
 #include "encode.h"
 #include "isolate.h"
 #include "port.h"
 #include "state.h"
 #include "libraries.h"
-
-
-#define BOX	"isolate.Birth"
-
-
-/* The isolate belongs to a box until it is started: whatever raises before
-** that lets it go. */
-typedef struct Birth { Isolate *iso; } Birth;
-
-static int birth_gc (lua_State *L) {
-  Birth *box = (Birth *)lua_touserdata(L, 1);
-  shared_release(box->iso);
-  box->iso = NULL;
-  return 0;
-}
-
-
-static Birth *birth_new (lua_State *L) {
-  Birth *box = (Birth *)lua_newuserdatauv(L, sizeof(*box), 0);
-  box->iso = NULL;
-  if (luaL_newmetatable(L, BOX)) {
-    lua_pushcfunction(L, birth_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return box;
-}
 
 
 /* A copy of config[field], a string, or NULL. */
@@ -138,16 +112,16 @@ int core_spawn (lua_State *L) {
   State *S = state_of(L);
   const char *kind = luaL_checkstring(L, 2), *name;
   Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
-  Birth *box;
+  Shared **box = box_new(L);  /* lets it go if something raises */
   Isolate *iso;
   int error;
-  box = birth_new(L);
   lua_replace(L, 2);
   lua_getfield(L, 1, "name");
   name = lua_tostring(L, -1);
-  box->iso = iso = isolate_new(name ? name : "isolate", S->isolate->root);
+  iso = isolate_new(name ? name : "isolate", S->isolate->root);
   lua_pop(L, 1);
   if (iso == NULL) return luaL_error(L, "not enough memory");
+  *box = &iso->box.shared;
   lua_getfield(L, 1, "reply");
   lua_insert(L, 3);
   iso->boot = encode(L, S, 3, roots, 0);
@@ -161,7 +135,7 @@ int core_spawn (lua_State *L) {
   sendport_push(L, S, &iso->box, iso->id);
   capability_push(L, iso->pause_capability);
   capability_push(L, iso->terminate_capability);
-  box->iso = NULL;  /* its thread has a reference of its own */
+  *box = NULL;  /* its thread has a reference of its own */
   shared_release(iso);
   return 3;
 }

@@ -56,12 +56,12 @@ local function check_number(value, i, name)
   end
 end
 
-local function check_function(value, i, name, optional)
+local function check_function(value, i, name, optional, level)
   if not (optional and value == nil) and type(value) ~= "function" then
     local class = getmetatable(value)
     if not (type(class) == "table" and class.__call) then
       error("bad argument #" .. i .. " to '" .. name .. "' (function expected, got "
-        .. (value == nil and "nil" or type(value)) .. ")", 3)
+        .. (value == nil and "nil" or type(value)) .. ")", level or 3)
     end
   end
 end

@@ -316,7 +316,7 @@ end
 function loop.forgotten()
   if loop.ran then return false end
   for _, port in pairs(ports) do
-    if rawget(port, "on_message") then return true end
+    if rawget(port, "on_message") or rawget(port, "claimed") then return true end
   end
   return loop.waiting > 0 or timers.n > 0
 end

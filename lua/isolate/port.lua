@@ -1,11 +1,12 @@
 --- Ports: where messages arrive. A port is an id in its isolate's one mailbox;
 -- the loop hands each message to the object here that has the id.
 
-local string, table, math = string, table, math
+local string = string
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
+local stream = require "isolate.stream"
 
 local expected = errors.expected
 
@@ -30,6 +31,7 @@ end
 local function close(self)
   if ports[self.id] ~= self then return false end
   ports[self.id] = nil
+  core.port_closed(self.id)
   if self.keep_alive ~= false then loop.alive = loop.alive - 1 end
   return true
 end
@@ -116,45 +118,17 @@ function port.RawReceivePort(handler)
 end
 
 ------------------------------------------------------------------------------
--- Subscriptions
-
----@class isolate.Subscription
-local Subscription = { __name = "isolate.Subscription", __transfer = false }
-Subscription.__index = Subscription
-
---- Messages wait in the port until each pause was followed by a `resume`.
-function Subscription:pause()
-  self.pauses = self.pauses + 1
-  self.paused = true
-end
-
-function Subscription:resume()
-  self.pauses = math.max(0, self.pauses - 1)
-  self.paused = self.pauses > 0
-  if not self.paused then self.port:pump() end
-end
-
---- Closes the port; `on_done` does not follow.
-function Subscription:cancel()
-  self.on_done = nil
-  self.port:close()
-end
-
-------------------------------------------------------------------------------
 -- ReceivePort
 
----@class isolate.ReceivePort
+---@class isolate.ReceivePort : isolate.Stream
 ---@field send_port isolate.SendPort
 ---@field name string?
-local ReceivePort = { __name = "isolate.ReceivePort", __transfer = false }
-ReceivePort.__index = ReceivePort
+local ReceivePort = stream.buffer "isolate.ReceivePort"
+
+local end_stream = ReceivePort.close
 
 local function receive_port(name)
-  return setmetatable({
-    name = name,
-    first_message = 1, last_message = 0,  -- of those that wait, in `self`'s queue
-    queue = {},
-  }, ReceivePort)
+  return setmetatable(stream.fill { name = name }, ReceivePort)
 end
 
 --- A port whose messages wait in it until somebody asks.
@@ -184,200 +158,15 @@ local function from_raw(raw)
   return self
 end
 
-local function push(self, message)
-  self.last_message = self.last_message + 1
-  self.queue[self.last_message] = message
-end
-
-local function pop(self)
-  local i = self.first_message
-  local message = self.queue[i]
-  self.queue[i] = nil
-  self.first_message = i + 1
-  return message
-end
-
-local function has_messages(self) return self.first_message <= self.last_message end
-
--- The waiter that came first and still waits.
-local function next_waiter(self)
-  local waiters = self.waiters
-  while waiters and waiters[1] do
-    local waiter = table.remove(waiters, 1)
-    if not waiter.done then return waiter end
-  end
-end
-
 function ReceivePort:deliver(ok, message)
-  if not ok then return undeliverable(self, message) end
-  local subscription = self.subscription
-  if subscription then
-    if subscription.paused or has_messages(self) then
-      push(self, message)
-    else
-      loop.start(uncaught, subscription.on_message, message)
-    end
-    return
-  end
-  local waiter = next_waiter(self)
-  if waiter then
-    waiter.got, waiter.message = true, message
-    loop.wake(waiter)
-  else
-    push(self, message)
-  end
-end
-
--- Gives the messages that wait to the subscription, one task each.
-function ReceivePort:pump()
-  local subscription = self.subscription
-  while has_messages(self) and not subscription.paused do
-    loop.start(uncaught, subscription.on_message, pop(self))
-  end
-end
-
-local function check_free(self, name)
-  core.check()
-  check_self(self, ReceivePort, name)
-  if self.subscription then
-    error("bad use of '" .. name .. "': somebody listens to this port already", 3)
-  end
-end
-
--- The port is closed: `on_done` follows, unless it is cancelled before.
-local function tell_done(subscription)
-  loop.ready(function()
-    local on_done = subscription.on_done
-    if on_done then loop.start(uncaught, on_done) end
-  end)
-end
-
-local function subscribe(self, on_message, on_done)
-  local subscription = setmetatable(
-    { port = self, on_message = on_message, on_done = on_done, pauses = 0 }, Subscription)
-  self.subscription, self.on_message = subscription, on_message
-  if self.closed then
-    tell_done(subscription)
-  elseif has_messages(self) then
-    loop.ready(function() self:pump() end)
-  end
-  return subscription
-end
-
---- Calls `on_message(message)` as a task for each message, until the port is
--- closed; the next message does not wait for it to end. Once per port.
----@param on_message function
----@param opts {on_done: function?}?  `on_done()` follows the port's close
----@return isolate.Subscription
-function ReceivePort:listen(on_message, opts)
-  check_free(self, "listen")
-  future.check_function(on_message, 1, "listen")
-  if opts ~= nil and type(opts) ~= "table" then
-    expected("table", opts, 2, "listen", 2)
-  end
-  for key in pairs(opts or {}) do
-    if key ~= "on_done" then
-      error("bad argument #2 to 'listen' (unknown option '" .. tostring(key) .. "')", 2)
-    end
-  end
-  local on_done = opts and opts.on_done
-  if on_done ~= nil and type(on_done) ~= "function" then
-    error("bad argument #2 to 'listen' (option 'on_done': function expected, got "
-      .. type(on_done) .. ")", 2)
-  end
-  return subscribe(self, on_message, on_done)
-end
-
---- The first message, as a Future; the port is closed then. Fails with a
--- ClosedError if the port is closed before.
----@return isolate.Future
-function ReceivePort:first()
-  check_free(self, "first")
-  local result = future.new()
-  local function closed()
-    if not result.done then
-      future.fail(result, errors.ClosedError "the port was closed before a message came")
-    end
-  end
-  if self.closed then
-    closed()
-    return result
-  end
-  local subscription
-  subscription = subscribe(self, function(message)
-    subscription.paused = true
-    if result.done then return end
-    future.complete(result, message)
-    subscription:cancel()
-    self.subscription = nil
-  end, closed)
-  result.on_cancel = function() self:close() end
-  return result
-end
-
--- One who waits for a message. When an error ends the wait (that of a timer, in
--- the main isolate), nothing is given to it afterwards, and what it was given
--- goes back.
-local Waiter = {}
-
-function Waiter:__close(problem)
-  self.done = true
-  if problem ~= nil and self.got then
-    local from = self.port
-    from.first_message = from.first_message - 1
-    from.queue[from.first_message] = self.message
-  end
-end
-
--- Waits for a message: true and it, or false and why there is none.
-local function receive(self, timeout)
-  if has_messages(self) then return true, pop(self) end
-  if self.closed then return false, "closed" end
-  local waiter <close> = setmetatable({ port = self }, Waiter)
-  local waiters = self.waiters
-  if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
-  local over = future.wait(waiter, timeout)
-  if waiter.got then return true, waiter.message end
-  if waiter.timed_out then return false, "timeout" end
-  if not over then error("nothing can come to this port", 3) end
-  return false, "closed"
-end
-
---- Waits for the next message, as `await` does. Returns it; or nil, "timeout";
--- or nil, "closed". Those who wait are served in the order they came.
----@param timeout number?  seconds; 0 takes what is there
----@return any message, string? why
-function ReceivePort:receive(timeout)
-  check_free(self, "receive")
-  future.check_number(timeout, 1, "receive")
-  local got, message = receive(self, timeout)
-  if got then return message end
-  return nil, message
-end
-
---- `for i, message in port:messages() do`, until the port is closed; `i` counts
--- from 1, so that nil messages pass. Leaving the loop leaves the port open.
-function ReceivePort:messages()
-  check_free(self, "messages")
-  return function(_, i)
-    local got, message = receive(self)
-    if got then return i + 1, message end
-  end, nil, 0
+  if ok then self:add(message) else undeliverable(self, message) end
 end
 
 --- No more messages: those that wait are dropped, whoever waits is told, and
 -- `on_done` follows. Closing twice is fine.
 function ReceivePort:close()
   check_self(self, ReceivePort, "close")
-  if not close(self) then return end
-  self.closed = true
-  self.queue, self.first_message, self.last_message = {}, 1, 0
-  local waiter = next_waiter(self)
-  while waiter do
-    loop.wake(waiter)
-    waiter = next_waiter(self)
-  end
-  if self.subscription then tell_done(self.subscription) end
+  if close(self) then end_stream(self) end
 end
 
 ReceivePort.__close = ReceivePort.close

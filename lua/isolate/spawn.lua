@@ -19,7 +19,7 @@ local MIN_STACK = 512 * 1024
 
 local layer = {
   "isolate", "isolate.boot", "isolate.errors", "isolate.explain", "isolate.future",
-  "isolate.handle", "isolate.loop", "isolate.port", "isolate.spawn", "isolate.timer",
+  "isolate.handle", "isolate.loop", "isolate.port", "isolate.spawn", "isolate.stream", "isolate.timer",
   "isolate.user_timer",
 }
 
