@@ -115,7 +115,7 @@ static int has_capability (lua_State *L, int arg, uint64_t id) {
 }
 
 
-/* self() -> control port, pause and terminate capability, name, is main */
+/* self() -> control port, pause and terminate capability, name, is main, id */
 static int core_self (lua_State *L) {
   State *S = state_of(L);
   Isolate *iso = S->isolate;
@@ -124,7 +124,8 @@ static int core_self (lua_State *L) {
   capability_push(L, iso->terminate_capability);
   lua_pushstring(L, iso->name);
   lua_pushboolean(L, iso->root == iso->id);
-  return 5;
+  lua_pushinteger(L, (lua_Integer)iso->id);
+  return 6;
 }
 
 

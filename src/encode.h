@@ -21,7 +21,7 @@ typedef enum Roots {
   ROOT_CALL,			/* (port), fn, argument[1], argument[2], … */
   ROOT_SPAWN,			/* (port), fn, message, …, args */
   ROOT_RESULT,			/* (flag), result[1], result[2], … */
-  ROOT_ARGUMENTS,		/* argument[1], argument[2], … */
+  ROOT_METHOD,			/* (method), argument[1], argument[2], … */
   ROOT_EXIT			/* message, sent by our Lua layer */
 } Roots;
 

@@ -65,8 +65,8 @@ Parcel *parcel_new (lua_State *L, State *S, int first, int roots) {
 
 
 int parcel_pack (lua_State *L) {
-  static const char *const names[] = {"arguments", "call", NULL};
-  static const Roots roots[] = {ROOT_ARGUMENTS, ROOT_CALL};
+  static const char *const names[] = {"call", "method", NULL};
+  static const Roots roots[] = {ROOT_CALL, ROOT_METHOD};
   parcel_new(L, state_of(L), 2, roots[luaL_checkoption(L, 1, NULL, names)]);
   return 1;
 }

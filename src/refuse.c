@@ -91,7 +91,7 @@ void encode_pushroot (Encoder *E) {
     case ROOT_MESSAGE: case ROOT_EXIT: lua_pushliteral(L, "message"); break;
     case ROOT_RESPONSE: lua_pushliteral(L, "response"); break;
     case ROOT_RESULT: lua_pushfstring(L, "result[%d]", E->root - 1); break;
-    case ROOT_ARGUMENTS: lua_pushfstring(L, "argument[%d]", E->root); break;
+    case ROOT_METHOD: lua_pushfstring(L, "argument[%d]", E->root - 1); break;
     default:
       if (E->root <= 2) lua_pushliteral(L, "fn");
       else if (E->roots == ROOT_SPAWN)

@@ -12,11 +12,7 @@ local _, _, _, name = core.self()
 -- An error that nobody caught: to the error listeners or stderr; then, if such
 -- errors are fatal, it is the end.
 function loop.uncaught(value, traceback)
-  local message = errors.message(value)
-  if getmetatable(value) == errors.RemoteError then
-    traceback = value.traceback .. (traceback and "\n" .. traceback or "")
-  end
-  core.report(message, traceback or "")
+  core.report(errors.describe(value, traceback))
   if core.fatal() then core.exit(true) end
 end
 
@@ -55,11 +51,8 @@ local function answer(reply, result)
     core.last(reply, "result", false, why, "", name)
     return
   end
-  local value, traceback = result.failure, result.traceback or ""
-  local message = errors.message(value)
-  if getmetatable(value) == errors.RemoteError then
-    traceback = value.traceback .. "\n" .. traceback
-  end
+  local value = result.failure
+  local message, traceback = errors.describe(value, result.traceback)
   if not pcall(core.last, reply, "result", false, message, traceback, name, value) then
     core.check()
     core.last(reply, "result", false, message, traceback, name)

@@ -2,6 +2,8 @@
 -- All are tables with `name` and `message`; the classes can be called to make
 -- one, and `getmetatable(e) == Isolate.TimeoutError` tells them apart.
 
+local string = string
+
 local errors = {}
 
 ---@class isolate.Error
@@ -61,6 +63,23 @@ function errors.message(value)
   local ok, text = pcall(tostring, value)
   if ok then return text end
   return "(error object is a " .. type(value) .. " value)"
+end
+
+--- What is told of an error elsewhere: its message and its traceback, with that
+-- of the isolate where it began.
+---@return string message, string traceback
+function errors.describe(value, traceback)
+  local trace = traceback or ""
+  if getmetatable(value) == errors.RemoteError and type(value.traceback) == "string" then
+    trace = value.traceback .. (trace ~= "" and "\n" .. trace or "")
+  end
+  return errors.message(value), trace
+end
+
+--- Raises what the core raised; a message of its own gets the place of the call.
+function errors.rethrow(value, level)
+  local ours = type(value) == "string" and string.find(value, "^cannot send ")
+  error(value, ours and level or 0)
 end
 
 --- Raises Lua's own error for an argument of the wrong type; `level` is counted

@@ -5,8 +5,10 @@ local core = require "isolate.core"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
 local port = require "isolate.port"
+local stream = require "isolate.stream"
 
-local expected = require "isolate.errors".expected
+local errors = require "isolate.errors"
+local expected = errors.expected
 
 ---@class isolate.Handle
 ---@field name string?
@@ -194,6 +196,26 @@ function methods:remove_error_listener(listener)
   check_self(self, "remove_error_listener")
   check_port(listener, 1, "remove_error_listener")
   core.off_error(self.control_port, listener)
+end
+
+--- A stream of its uncaught errors from now on, as RemoteErrors, which ends when
+-- the isolate does. Each call makes one.
+---@return isolate.Stream
+function methods:errors()
+  check_self(self, "errors")
+  local control, inbox = self.control_port, port.ReceivePort "errors"
+  local errors_of
+  errors_of = stream.derive(inbox, function(told)
+    if told then return true, errors.RemoteError(told[1], told[2], self.name) end
+    errors_of:close()
+  end, function()
+    core.off_error(control, inbox.send_port)
+    core.off_exit(control, inbox.send_port)
+  end)
+  core.on_error(control, inbox.send_port)
+  core.on_exit(control, inbox.send_port)
+  if core.ended(control) then errors_of:close() end
+  return errors_of
 end
 
 --- Do uncaught errors end the isolate? Needs the terminate capability.

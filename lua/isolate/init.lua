@@ -52,10 +52,15 @@ local Isolate = {
   IsolateSpawnError = errors.IsolateSpawnError,
 }
 
--- Loaded when first used: field -> module.
+-- Loaded when first used: field -> module, and its field.
 local lazy = {
-  explain = "isolate.explain",
-  Timer = "isolate.user_timer",
+  Agent = { "isolate.agent" },
+  Broadcast = { "isolate.broadcast" },
+  connect = { "isolate.service", "connect" },
+  explain = { "isolate.explain" },
+  names = { "isolate.names" },
+  serve = { "isolate.service", "serve" },
+  Timer = { "isolate.user_timer" },
 }
 
 if is_main then
@@ -70,9 +75,10 @@ end
 return setmetatable(Isolate, {
   lazy = lazy,
   __index = function(self, key)
-    local module = lazy[key]
-    if module then
-      local value = require(module)
+    local where = lazy[key]
+    if where then
+      local value = require(where[1])
+      if where[2] then value = value[where[2]] end
       rawset(self, key, value)
       return value
     end

@@ -36,10 +36,17 @@ local function close(self)
   return true
 end
 
-local Private = { __index = { close = close }, __close = close }
+local Private = { __close = close }
+Private.__index = Private
+Private.close = close
 
---- A port for one purpose: `deliver(self, ok, ...)` gets its messages. Has
--- `send_port` and `close()`.
+--- It keeps its isolate alive no more.
+function Private:unref()
+  if ports[self.id] == self and self.keep_alive ~= false then loop.alive = loop.alive - 1 end
+  self.keep_alive = false
+end
+
+--- A port for one purpose: `deliver(self, ok, ...)` gets its messages.
 function port.private(deliver)
   return open(setmetatable({ deliver = deliver }, Private))
 end
@@ -139,6 +146,17 @@ function port.ReceivePort(name)
     expected("string", name, 1, "ReceivePort", 2)
   end
   return open(receive_port(name))
+end
+
+--- The port of this isolate's control port: what is sent there that is not a
+-- control message. For an isolate that is to be reached before it has run.
+---@return isolate.ReceivePort
+function port.own()
+  local self = receive_port()
+  local control, _, _, _, _, id = core.self()
+  self.send_port, self.id, ports[id] = control, id, self
+  loop.alive = loop.alive + 1
+  return self
 end
 
 --- Takes a raw port over, with its SendPorts; no later message is lost.

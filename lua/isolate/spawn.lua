@@ -18,9 +18,10 @@ local MIN_STACK = 512 * 1024
 -- Our own modules, for isolates: kept as bytecode in the process
 
 local layer = {
-  "isolate", "isolate.boot", "isolate.errors", "isolate.explain", "isolate.future",
-  "isolate.handle", "isolate.loop", "isolate.port", "isolate.spawn", "isolate.stream", "isolate.timer",
-  "isolate.user_timer",
+  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.errors",
+  "isolate.explain", "isolate.future", "isolate.handle", "isolate.loop", "isolate.names",
+  "isolate.port", "isolate.request", "isolate.service", "isolate.spawn", "isolate.stream",
+  "isolate.timer", "isolate.user_timer",
 }
 
 local function share_layer()
@@ -141,7 +142,7 @@ local function setup()
   return result
 end
 
--- "app.lua:12" for a function.
+--- "app.lua:12" for a function.
 local function name_of(fn)
   if type(fn) ~= "function" then return "callable" end
   local info = debug.getinfo(fn, "S")
@@ -150,13 +151,9 @@ local function name_of(fn)
   return file .. ":" .. info.linedefined
 end
 
-local function integer(value) return value and math.tointeger(value // 1) end
+spawn.name_of = name_of
 
--- Raises what the core raised; a message of its own gets the place of the call.
-local function rethrow(value, level)
-  local ours = type(value) == "string" and string.find(value, "^cannot send ")
-  error(value, ours and level or 0)
-end
+local function integer(value) return value and math.tointeger(value // 1) end
 
 -- Starts an isolate. Returns its handle; raises an IsolateSpawnError.
 local function start(kind, opts, reply, fn, ...)
@@ -207,7 +204,7 @@ local function compute(kind, opts, fn, ...)
   local started, iso = pcall(start, kind, opts, reply.send_port, fn, ...)
   if not started then
     reply:close()
-    rethrow(iso, 4)
+    errors.rethrow(iso, 4)
   end
   function result.on_cancel()
     reply:close()
@@ -261,7 +258,7 @@ function spawn.spawn(fn, message, opts)
   future.check_function(fn, 1, "spawn")
   opts = check_options(opts, 3, "spawn")
   local ok, iso = pcall(start, "spawn", opts, nil, fn, message)
-  if not ok then rethrow(iso, 3) end
+  if not ok then errors.rethrow(iso, 3) end
   return iso
 end
 
@@ -294,7 +291,7 @@ function spawn.spawn_file(path, message, opts)
   local named = setmetatable({ name = opts.name or string.match(path, "[^/\\]+$") },
     { __index = opts })
   local ok, iso = pcall(start, "spawn", named, nil, spawn.chunk, message, source, name, opts.args)
-  if not ok then rethrow(iso, 3) end
+  if not ok then errors.rethrow(iso, 3) end
   return iso
 end
 
@@ -312,7 +309,7 @@ function spawn.exit(send_port, message)
     end
     local ok, why = pcall(core.last, send_port, "message", message)
     core.check()
-    if not ok then rethrow(why, 3) end
+    if not ok then errors.rethrow(why, 3) end
   end
   core.exit()
 end

@@ -1,0 +1,64 @@
+--- Broadcasts: what is sent under a name is heard by all who listen to it, in
+-- any isolate.
+
+local core = require "isolate.core"
+local errors = require "isolate.errors"
+local future = require "isolate.future"
+local port = require "isolate.port"
+
+local expected = errors.expected
+
+local PREFIX = "broadcast "
+
+---@class isolate.Broadcast
+---@field name string
+local Broadcast = { __name = "isolate.Broadcast" }
+Broadcast.__index = Broadcast
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Broadcast then expected("Broadcast", self, 1, name, 3) end
+  if self.closed then error("this Broadcast is closed", 3) end
+end
+
+local function new(name)
+  if type(name) ~= "string" then expected("string", name, 1, "Broadcast", 2) end
+  return setmetatable({ name = name, subscriptions = setmetatable({}, { __mode = "k" }) },
+    Broadcast)
+end
+
+function Broadcast:__transfer() return new, self.name end
+
+--- Sends `message` to all who listen now, this isolate included. It is packed
+-- once. What cannot be sent raises, and nobody hears anything.
+---@param message any
+function Broadcast:send(message)
+  check_self(self, "send")
+  local ok, why = pcall(core.name_post, PREFIX .. self.name, message)
+  core.check()
+  if not ok then errors.rethrow(why, 3) end
+end
+
+--- Calls `on_message(message)` as a task for each message sent from now on; keeps
+-- this isolate alive until it is cancelled.
+---@param on_message function
+---@return isolate.Subscription
+function Broadcast:listen(on_message)
+  check_self(self, "listen")
+  future.check_function(on_message, 1, "listen")
+  local inbox = port.ReceivePort(self.name)
+  local subscription = inbox:listen(on_message)
+  core.name_add(PREFIX .. self.name, inbox.send_port)
+  self.subscriptions[subscription] = true
+  return subscription
+end
+
+--- Cancels what was listened to through this object. Closing twice is fine.
+function Broadcast:close()
+  if getmetatable(self) ~= Broadcast then expected("Broadcast", self, 1, "close", 2) end
+  self.closed = true
+  for subscription in pairs(self.subscriptions) do subscription:cancel() end
+end
+
+Broadcast.__close = Broadcast.close
+
+return setmetatable({ new = new }, { __call = function(_, ...) return new(...) end })
