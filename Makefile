@@ -17,6 +17,9 @@ INST_LUADIR ?= $(PREFIX)/share/lua/5.4
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wvla
+ifdef ISOLATE_NO_THREADS
+CPPFLAGS += -DISOLATE_NO_THREADS
+endif
 FLAGS    = -std=c11 -fPIC -pthread $(WARNINGS) -I$(LUA_INCDIR) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 
 ROCKSPEC = isolate-scm-1.rockspec

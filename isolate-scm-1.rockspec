@@ -61,6 +61,7 @@ build = {
     ["isolate.future"] = "lua/isolate/future.lua",
     ["isolate.handle"] = "lua/isolate/handle.lua",
     ["isolate"] = "lua/isolate/init.lua",
+    ["isolate.inline"] = "lua/isolate/inline.lua",
     ["isolate.loop"] = "lua/isolate/loop.lua",
     ["isolate.names"] = "lua/isolate/names.lua",
     ["isolate.port"] = "lua/isolate/port.lua",

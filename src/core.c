@@ -729,6 +729,8 @@ int luaopen_isolate_core (lua_State *L) {
   lua_setfield(L, -2, "ports");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY);
   lua_setfield(L, -2, "tasks");
+  lua_pushboolean(L, THREADS);
+  lua_setfield(L, -2, "threads");
   return 1;
 }
 

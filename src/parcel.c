@@ -65,8 +65,8 @@ Parcel *parcel_new (lua_State *L, State *S, int first, int roots) {
 
 
 int parcel_pack (lua_State *L) {
-  static const char *const names[] = {"call", "method", NULL};
-  static const Roots roots[] = {ROOT_CALL, ROOT_METHOD};
+  static const char *const names[] = {"call", "method", "result", "spawn", NULL};
+  static const Roots roots[] = {ROOT_CALL, ROOT_METHOD, ROOT_RESULT, ROOT_SPAWN};
   parcel_new(L, state_of(L), 2, roots[luaL_checkoption(L, 1, NULL, names)]);
   return 1;
 }

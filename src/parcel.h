@@ -25,8 +25,8 @@ void parcel_push (lua_State *L, Parcel *p);
 ** 'roots' says how an error names them, see encode.h. */
 Parcel *parcel_new (lua_State *L, State *S, int first, int roots);
 
-/* pack(roots, …) -> parcel: 'roots' is "call" or "method" and says how an error
-** names the values. A function of the core. */
+/* pack(roots, …) -> parcel: 'roots' ("call", "method", "result", "spawn") says how
+** an error names the values. A function of the core. */
 int parcel_pack (lua_State *L);
 
 /* unpack(parcel) -> values…; raises when they cannot be built. */

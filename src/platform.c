@@ -324,6 +324,7 @@ int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack) {
   sigset_t closed, before;
   size_t i;
   int error;
+  if (!THREADS) return ENOSYS;
   pthread_once(&first_once, first_thread);
   sigfillset(&closed);
   for (i = 0; i < sizeof(open) / sizeof(open[0]); i++)

@@ -109,6 +109,14 @@ void doorbell_close (int read_end, int write_end);
 
 typedef pthread_t Thread;
 
+/* For hosts where there are none: ISOLATE_NO_THREADS makes 'thread_start' fail
+** always. */
+#if defined(ISOLATE_NO_THREADS)
+#define THREADS		0
+#else
+#define THREADS		1
+#endif
+
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
 void thread_set_name (const char *name);	/* of the calling thread */
 double thread_cpu (Thread t);	/* seconds it has run; the thread must live */

@@ -19,9 +19,9 @@ local MIN_STACK = 512 * 1024
 
 local layer = {
   "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.errors",
-  "isolate.explain", "isolate.future", "isolate.handle", "isolate.loop", "isolate.names",
-  "isolate.port", "isolate.request", "isolate.service", "isolate.spawn", "isolate.stream",
-  "isolate.timer", "isolate.user_timer",
+  "isolate.explain", "isolate.future", "isolate.handle", "isolate.inline", "isolate.loop",
+  "isolate.names", "isolate.port", "isolate.request", "isolate.service", "isolate.spawn",
+  "isolate.stream", "isolate.timer", "isolate.user_timer",
 }
 
 local function share_layer()
@@ -157,6 +157,9 @@ local function integer(value) return value and math.tointeger(value // 1) end
 
 -- Starts an isolate. Returns its handle; raises an IsolateSpawnError.
 local function start(kind, opts, reply, fn, ...)
+  if not core.threads then
+    error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
+  end
   share_layer()
   local fatal = opts.errors_are_fatal
   if fatal == nil then fatal = true end
@@ -198,6 +201,18 @@ local function reply_to(result, name)
   end)
 end
 
+-- After `seconds` the computation is stopped and has failed.
+local function limit(result, seconds)
+  result.timer = loop.after(seconds, function()
+    local stop = result.on_cancel
+    if not stop then return end
+    result.on_cancel = nil
+    future.fail(result, errors.TimeoutError(string.format(
+      "the computation was not done after %g seconds", seconds)))
+    stop()
+  end)
+end
+
 local function compute(kind, opts, fn, ...)
   local result = future.new()
   local reply = reply_to(result, opts.name or name_of(fn))
@@ -211,16 +226,7 @@ local function compute(kind, opts, fn, ...)
     if result.timer then result.timer:cancel() end
     iso:kill(handle.immediate)
   end
-  if opts.timeout then
-    result.timer = loop.after(opts.timeout, function()
-      local stop = result.on_cancel
-      if not stop then return end
-      result.on_cancel = nil
-      future.fail(result, errors.TimeoutError(string.format(
-        "the computation was not done after %g seconds", opts.timeout)))
-      stop()
-    end)
-  end
+  if opts.timeout then limit(result, opts.timeout) end
   return result
 end
 
@@ -234,14 +240,27 @@ function spawn.run(fn, ...)
   return result
 end
 
---- `run` with one message and options.
+-- Without threads.
+local function compute_inline(opts, fn, message)
+  local ok, parcel = pcall(core.pack, "spawn", nil, fn, message)
+  if not ok then errors.rethrow(parcel, 4) end
+  local result = future.new()
+  require "isolate.inline".compute(result, parcel, opts.name or name_of(fn))
+  if opts.timeout then limit(result, opts.timeout) end
+  return result
+end
+
+--- `run` with one message and options. On a build without threads it runs in
+-- this isolate's loop, a turn later, on copies.
 ---@param fn function
 ---@param message any
 ---@param opts table?
 ---@return isolate.Future
 function spawn.compute(fn, message, opts)
   future.check_function(fn, 1, "compute")
-  local result = compute("spawn", check_options(opts, 3, "compute"), fn, message)
+  opts = check_options(opts, 3, "compute")
+  if not core.threads then return (compute_inline(opts, fn, message)) end
+  local result = compute("spawn", opts, fn, message)
   return result
 end
 
