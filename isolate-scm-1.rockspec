@@ -28,6 +28,8 @@ build = {
     ["isolate.core"] = {
       sources = {
         "src/box.c",
+        "src/channel.c",
+        "src/channellib.c",
         "src/codec.c",
         "src/core.c",
         "src/decode.c",
@@ -49,6 +51,7 @@ build = {
         "src/receive.c",
         "src/refuse.c",
         "src/registry.c",
+        "src/seat.c",
         "src/seen.c",
         "src/spawn.c",
       },
@@ -56,6 +59,7 @@ build = {
     ["isolate.agent"] = "lua/isolate/agent.lua",
     ["isolate.boot"] = "lua/isolate/boot.lua",
     ["isolate.broadcast"] = "lua/isolate/broadcast.lua",
+    ["isolate.channel"] = "lua/isolate/channel.lua",
     ["isolate.errors"] = "lua/isolate/errors.lua",
     ["isolate.explain"] = "lua/isolate/explain.lua",
     ["isolate.future"] = "lua/isolate/future.lua",
@@ -66,6 +70,7 @@ build = {
     ["isolate.names"] = "lua/isolate/names.lua",
     ["isolate.port"] = "lua/isolate/port.lua",
     ["isolate.request"] = "lua/isolate/request.lua",
+    ["isolate.select"] = "lua/isolate/select.lua",
     ["isolate.service"] = "lua/isolate/service.lua",
     ["isolate.spawn"] = "lua/isolate/spawn.lua",
     ["isolate.stream"] = "lua/isolate/stream.lua",

@@ -1,6 +1,7 @@
 /*
 ** box.c
-** A counted thing in a userdata: whatever raises, the collector lets it go.
+** A counted thing in a userdata: the collector lets it go, whatever raises; and
+** it can be sent, for what is in the box is shared.
 */
 
 #include <stddef.h>
@@ -12,10 +13,33 @@
 #include "platform.h"
 
 
-#define BOX	"isolate.Box"
+#define BOX	"isolate.Shared"
 
 
-int box_gc (lua_State *L) {
+Shared **box_new (lua_State *L) {
+  Shared **box = (Shared **)lua_newuserdatauv(L, sizeof(*box), 0);
+  *box = NULL;
+  luaL_setmetatable(L, BOX);
+  return box;
+}
+
+
+void box_push (lua_State *L, Shared *it) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  *box_new(L) = (Shared *)shared_retain(it);
+}
+
+
+void *box_check (lua_State *L, int arg, void (*destroy) (Shared *),
+                 const char *name) {
+  Shared **box = (Shared **)luaL_testudata(L, arg, BOX);
+  if (box == NULL || *box == NULL || (*box)->destroy != destroy)
+    luaL_typeerror(L, arg, name);
+  return *box;
+}
+
+
+static int box_gc (lua_State *L) {
   Shared **box = (Shared **)lua_touserdata(L, 1);
   Shared *it = *box;
   *box = NULL;
@@ -24,13 +48,10 @@ int box_gc (lua_State *L) {
 }
 
 
-Shared **box_new (lua_State *L) {
-  Shared **box = (Shared **)lua_newuserdatauv(L, sizeof(*box), 0);
-  *box = NULL;
-  if (luaL_newmetatable(L, BOX)) {
-    lua_pushcfunction(L, box_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return box;
+void box_open (lua_State *L, State *S) {
+  luaL_newmetatable(L, BOX);
+  lua_pushcfunction(L, box_gc);
+  lua_setfield(L, -2, "__gc");
+  S->box_class = lua_topointer(L, -1);
+  lua_pop(L, 1);
 }

@@ -1,6 +1,7 @@
 /*
 ** box.h
-** A counted thing in a userdata: whatever raises, the collector lets it go.
+** A counted thing in a userdata: the collector lets it go, whatever raises; and
+** it can be sent, for what is in the box is shared.
 */
 
 #ifndef box_h
@@ -9,11 +10,21 @@
 #include "lua.h"
 
 #include "message.h"
+#include "state.h"
+
 
 /* Pushes an empty box; what is put into it belongs to it. */
 Shared **box_new (lua_State *L);
 
-/* The finalizer, for userdata of other classes that begin with a Shared *. */
-int box_gc (lua_State *L);
+/* Pushes a box with 'it' (counts a reference). */
+void box_push (lua_State *L, Shared *it);
+
+/* What is in the box at 'arg', of the kind that 'destroy' destroys; or an
+** argument error that calls it 'name'. */
+void *box_check (lua_State *L, int arg, void (*destroy) (Shared *),
+                 const char *name);
+
+/* Makes the metatable. */
+void box_open (lua_State *L, State *S);
 
 #endif

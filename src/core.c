@@ -10,6 +10,7 @@
 #include "lauxlib.h"
 
 #include "box.h"
+#include "channellib.h"
 #include "core.h"
 #include "decode.h"
 #include "encode.h"
@@ -22,6 +23,7 @@
 #include "port.h"
 #include "receive.h"
 #include "registry.h"
+#include "seat.h"
 #include "state.h"
 #include "libraries.h"
 
@@ -51,6 +53,16 @@ static int core_port (lua_State *L) {
 }
 
 
+/* answer(port, id, …): as 'post', to port 'id' of the isolate of 'port' */
+static int core_answer (lua_State *L) {
+  State *S = state_of(L);
+  SendPort *p = sendport_check(L, S, 1);
+  uint64_t id = (uint64_t)luaL_checkinteger(L, 2);
+  mailbox_post(p->box, encode(L, S, 3, ROOT_RESULT, id));
+  return 0;
+}
+
+
 /* port_closed(id): a port of this isolate is closed, and loses its names */
 static int core_port_closed (lua_State *L) {
   nameserver_drop(&state_of(L)->isolate->box, (uint64_t)luaL_checkinteger(L, 1));
@@ -63,6 +75,14 @@ static int core_owner (lua_State *L) {
   State *S = state_of(L);
   SendPort *p = sendport_check(L, S, 1);
   sendport_push(L, S, p->box, ((Isolate *)(void *)p->box)->id);
+  return 1;
+}
+
+
+/* unique() -> a number that was never given before in this process */
+static int core_unique (lua_State *L) {
+  state_of(L);
+  lua_pushinteger(L, (lua_Integer)unique_id());
   return 1;
 }
 
@@ -652,8 +672,8 @@ static State *state_new (lua_State *L) {
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   anchor(L, &TASKS_KEY);
+  box_open(L, S);
   port_open(L, S);
-  parcel_open(L, S);
   if (S->isolate->paused) receive_pause(L, S, S->isolate->pause_capability);
   return S;
 }
@@ -663,8 +683,17 @@ static State *state_new (lua_State *L) {
 
 int luaopen_isolate_core (lua_State *L) {
   static const luaL_Reg functions[] = {
+    {"answer", core_answer},
     {"boot", core_boot},
     {"capability", core_capability},
+    {"channel", channellib_new},
+    {"channel_close", channellib_close},
+    {"channel_count", channellib_count},
+    {"channel_remove", channellib_remove},
+    {"channel_retry", channellib_retry},
+    {"channel_send", channellib_send},
+    {"channel_take", channellib_take},
+    {"channel_wait", channellib_wait},
     {"check", core_check},
     {"cwd", core_cwd},
     {"ended", core_ended},
@@ -703,14 +732,21 @@ int luaopen_isolate_core (lua_State *L) {
     {"rebuilding", core_rebuilding},
     {"report", core_report},
     {"restrict", core_restrict},
-    {"self", core_self},
     {"resume", core_resume},
+    {"seat", seatlib_new},
+    {"seat_doom", seatlib_doom},
+    {"seat_job", seatlib_job},
+    {"seat_leave", seatlib_leave},
+    {"seat_want", seatlib_want},
+    {"seat_wanted", seatlib_wanted},
+    {"self", core_self},
     {"sendable", core_sendable},
     {"set_fatal", core_set_fatal},
     {"setup", core_setup},
     {"slicing", core_slicing},
     {"spawn", core_spawn},
     {"take", receive_take},
+    {"unique", core_unique},
     {"unpack", parcel_unpack},
     {NULL, NULL}
   };

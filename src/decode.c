@@ -20,8 +20,9 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "box.h"
 #include "decode.h"
-#include "parcel.h"
+#include "isolate.h"
 #include "platform.h"
 #include "port.h"
 
@@ -302,18 +303,19 @@ static void read_ref (lua_State *L, Decoder *d) {
 }
 
 
-static void read_sendport (lua_State *L, Decoder *d) {
+/* A counted thing that the message mentions. */
+static Shared *get_ref (lua_State *L, Decoder *d) {
   uint32_t i = get_u32(L, d);
-  uint64_t id = get_u64(L, d);
   if (i >= (uint32_t)d->m->nrefs) damaged(L);
-  sendport_push(L, d->S, (Mailbox *)d->m->refs[i], id);
+  return d->m->refs[i];
 }
 
 
-static void read_parcel (lua_State *L, Decoder *d) {
-  uint32_t i = get_u32(L, d);
-  if (i >= (uint32_t)d->m->nrefs) damaged(L);
-  parcel_push(L, (Parcel *)(void *)d->m->refs[i]);
+static void read_sendport (lua_State *L, Decoder *d) {
+  Shared *box = get_ref(L, d);
+  uint64_t id = get_u64(L, d);
+  if (box->destroy != d->S->isolate->box.shared.destroy) damaged(L);
+  sendport_push(L, d->S, (Mailbox *)(void *)box, id);
 }
 
 
@@ -382,7 +384,7 @@ static int read_value (lua_State *L, Decoder *d) {
       break;
     }
     case T_SENDPORT: read_sendport(L, d); break;
-    case T_PARCEL: read_parcel(L, d); break;
+    case T_SHARED: box_push(L, get_ref(L, d)); break;
     case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
     default: damaged(L);
   }

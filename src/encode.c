@@ -17,7 +17,6 @@
 #include "encode.h"
 #include "function.h"
 #include "platform.h"
-#include "parcel.h"
 #include "port.h"
 
 
@@ -516,11 +515,13 @@ static int put_userdata (Encoder *E) {
     Capability *c = (Capability *)lua_touserdata(L, -2);
     put_tagged(E, T_CAPABILITY, &c->id, sizeof(c->id));
   }
-  else if (class == E->S->parcel_class) {
-    int ref = writer_ref(&E->w, parcel_of(L, -2));
+  else if (class == E->S->box_class) {
+    Shared *it = *(Shared **)lua_touserdata(L, -2);
+    int ref = it ? writer_ref(&E->w, it) : -1;
     uint32_t index = (uint32_t)ref;
+    if (it == NULL) luaL_error(L, "isolate: this Lua state is closing");
     if (ref < 0) luaL_error(L, "not enough memory");
-    put_tagged(E, T_PARCEL, &index, sizeof(index));
+    put_tagged(E, T_SHARED, &index, sizeof(index));
   }
   else {
     if (stale(E)) return 0;
@@ -943,6 +944,19 @@ static unsigned char *plain_string (unsigned char *to, const char *s, size_t len
   memcpy(to, &n, sizeof(n));
   memcpy(to + sizeof(n), s, len);
   return to + sizeof(n) + len;
+}
+
+
+Message *encode_integer (int64_t i, uint64_t port) {
+  const uint32_t one = 1;
+  Message *m = message_new(HEADER_SIZE + 1 + sizeof(i));
+  if (m == NULL) return NULL;
+  m->port = port;
+  memset(m->bytes, 0, HEADER_SIZE);
+  memcpy(m->bytes + sizeof(uint64_t), &one, sizeof(one));
+  m->bytes[HEADER_SIZE] = T_INT8;
+  memcpy(m->bytes + HEADER_SIZE + 1, &i, sizeof(i));
+  return m;
 }
 
 

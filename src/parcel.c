@@ -20,9 +20,6 @@
 #include "receive.h"
 
 
-#define PARCEL	"isolate.Parcel"
-
-
 static void parcel_destroy (Shared *shared) {
   Parcel *p = (Parcel *)(void *)shared;
   message_free(p->m);
@@ -30,34 +27,25 @@ static void parcel_destroy (Shared *shared) {
 }
 
 
-Parcel *parcel_of (lua_State *L, int idx) {
-  return *(Parcel **)lua_touserdata(L, idx);
+Parcel *parcel_empty (lua_State *L) {
+  Shared **box = box_new(L);
+  Parcel *p = (Parcel *)calloc(1, sizeof(*p));
+  if (p == NULL) luaL_error(L, "not enough memory");
+  p->shared.refs = 1;
+  p->shared.destroy = parcel_destroy;
+  *box = &p->shared;
+  return p;
 }
 
 
-/* Pushes an empty userdata: box first. */
-static Parcel **push_box (lua_State *L) {
-  Parcel **box = (Parcel **)lua_newuserdatauv(L, sizeof(*box), 0);
-  *box = NULL;
-  luaL_setmetatable(L, PARCEL);
-  return box;
-}
-
-
-void parcel_push (lua_State *L, Parcel *p) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  *push_box(L) = (Parcel *)shared_retain(p);
+Parcel *parcel_check (lua_State *L, int arg) {
+  return (Parcel *)box_check(L, arg, parcel_destroy, "Parcel");
 }
 
 
 Parcel *parcel_new (lua_State *L, State *S, int first, int roots) {
-  Parcel **box = push_box(L), *p;
+  Parcel *p = parcel_empty(L);
   lua_insert(L, first);
-  p = (Parcel *)calloc(1, sizeof(*p));
-  if (p == NULL) luaL_error(L, "not enough memory");
-  p->shared.refs = 1;
-  p->shared.destroy = parcel_destroy;
-  *box = p;
   p->m = encode(L, S, first + 1, (Roots)roots, 0);
   lua_settop(L, first);
   return p;
@@ -73,16 +61,6 @@ int parcel_pack (lua_State *L) {
 
 
 int parcel_unpack (lua_State *L) {
-  State *S = state_of(L);
-  Parcel *p = *(Parcel **)luaL_checkudata(L, 1, PARCEL);
-  return receive_borrowed(L, S, p->m);
-}
-
-
-void parcel_open (lua_State *L, State *S) {
-  luaL_newmetatable(L, PARCEL);
-  lua_pushcfunction(L, box_gc);
-  lua_setfield(L, -2, "__gc");
-  S->parcel_class = lua_topointer(L, -1);
-  lua_pop(L, 1);
+  Parcel *p = parcel_check(L, 1);
+  return receive_borrowed(L, state_of(L), p->m);
 }

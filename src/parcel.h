@@ -14,14 +14,17 @@
 
 
 typedef struct Parcel {
-  Shared shared;		/* counted by messages and userdata */
+  Shared shared;		/* counted by messages and boxes */
   Message *m;			/* owned; never changes */
 } Parcel;
 
-/* Pushes a userdata for 'p' (counts a reference). */
-void parcel_push (lua_State *L, Parcel *p);
+/* Pushes a box with a parcel for a message that is still to come. */
+Parcel *parcel_empty (lua_State *L);
 
-/* Packs the values from index 'first' up, and leaves a userdata in their place.
+/* The parcel in the box at 'arg', or an argument error. */
+Parcel *parcel_check (lua_State *L, int arg);
+
+/* Packs the values from index 'first' up, and leaves a box in their place.
 ** 'roots' says how an error names them, see encode.h. */
 Parcel *parcel_new (lua_State *L, State *S, int first, int roots);
 
@@ -31,11 +34,5 @@ int parcel_pack (lua_State *L);
 
 /* unpack(parcel) -> values…; raises when they cannot be built. */
 int parcel_unpack (lua_State *L);
-
-/* Makes the metatable. */
-void parcel_open (lua_State *L, State *S);
-
-/* The parcel of a userdata of that class. */
-Parcel *parcel_of (lua_State *L, int idx);
 
 #endif

@@ -102,6 +102,16 @@ int receive_borrowed (lua_State *L, State *S, Message *m) {
   return push_values(L, d);
 }
 
+int receive_try (lua_State *L, State *S, Message *m) {
+  Decoder *d = push_decoder(L, S);
+  int idx = lua_gettop(L), n;
+  decoder_borrow(d, S, m);
+  n = receive_small(L, d);
+  give_back(L, S, d, idx);
+  lua_remove(L, idx);
+  return n;
+}
+
 /* }====================================================== */
 
 

@@ -26,7 +26,7 @@ typedef struct State {
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
   const void *capability_class;
-  const void *parcel_class;
+  const void *box_class;
   Queue inbox;			/* taken from the mailbox, not yet handled */
   Queue control;
   lua_State *receiving;		/* builds a large message, or NULL */

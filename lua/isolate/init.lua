@@ -56,9 +56,11 @@ local Isolate = {
 local lazy = {
   Agent = { "isolate.agent" },
   Broadcast = { "isolate.broadcast" },
+  Channel = { "isolate.channel" },
   connect = { "isolate.service", "connect" },
   explain = { "isolate.explain" },
   names = { "isolate.names" },
+  select = { "isolate.select" },
   serve = { "isolate.service", "serve" },
   Timer = { "isolate.user_timer" },
 }

@@ -18,9 +18,11 @@ local MIN_STACK = 512 * 1024
 -- Our own modules, for isolates: kept as bytecode in the process
 
 local layer = {
-  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.errors",
+  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.channel",
+  "isolate.errors",
   "isolate.explain", "isolate.future", "isolate.handle", "isolate.inline", "isolate.loop",
-  "isolate.names", "isolate.port", "isolate.request", "isolate.service", "isolate.spawn",
+  "isolate.names", "isolate.port", "isolate.request", "isolate.select", "isolate.service",
+  "isolate.spawn",
   "isolate.stream", "isolate.timer", "isolate.user_timer",
 }
 

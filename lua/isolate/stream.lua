@@ -323,6 +323,35 @@ function stream.buffer(name)
     end
   end
 
+  -- Gives what waits to those who wait, when one who only watched has gone.
+  local function hand_over(self)
+    while has_values(self) do
+      local waiter = next_waiter(self)
+      if not waiter then return end
+      waiter.got, waiter.value = true, pop(self)
+      loop.wake(waiter)
+    end
+  end
+
+  --- Takes what is there: true and it; or false, and whether it is closed.
+  function Buffer:try()
+    if has_values(self) then return true, pop(self) end
+    return false, self.closed == true
+  end
+
+  --- Wakes the waiter when there is something, which stays: a to-be-closed value.
+  function Buffer:register(waiter)
+    local watcher = { watches = true }
+    local waiters = self.waiters or {}
+    self.waiters = waiters
+    waiters[#waiters + 1] = watcher
+    function watcher.wake() loop.wake(waiter) end
+    return setmetatable(watcher, { __close = function()
+      watcher.done = true
+      hand_over(self)
+    end })
+  end
+
   --- A value has come.
   function Buffer:add(value)
     local to = self.subscription
@@ -335,11 +364,12 @@ function stream.buffer(name)
       return
     end
     local waiter = next_waiter(self)
-    if waiter then
+    if waiter and not waiter.watches then
       waiter.got, waiter.value = true, value
       loop.wake(waiter)
     else
       push(self, value)
+      if waiter then waiter.wake() end
     end
   end
 
@@ -379,13 +409,18 @@ function stream.buffer(name)
     self.queue, self.first_value, self.last_value = {}, 1, 0
     local waiter = next_waiter(self)
     while waiter do
-      loop.wake(waiter)
+      if waiter.watches then waiter.wake() else loop.wake(waiter) end
       waiter = next_waiter(self)
     end
     if self.subscription then tell_done(self.subscription) end
   end
 
   return Buffer
+end
+
+--- Is it a stream that can be tried and watched?
+function stream.is_buffer(value)
+  return kinds[getmetatable(value)] ~= nil and value.try ~= nil
 end
 
 --- What an object of a buffer's class begins with.

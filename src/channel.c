@@ -1,0 +1,213 @@
+/*
+** channel.c
+** A bounded queue of messages, and those who wait for it.
+**
+** Who waits is told once, by a message to its isolate's mailbox, and then tries
+** again: somebody else may have been faster. As many are told as can go on. One
+** who leaves without having gone on, because it died or lost its patience, hands
+** its turn to the next.
+*/
+
+#include <stdlib.h>
+
+#include "channel.h"
+
+
+void channel_destroy (Shared *shared) {
+  Channel *ch = (Channel *)(void *)shared;
+  Message *m = ch->first;
+  while (m != NULL) {
+    Message *next = m->next;
+    message_free(m);
+    m = next;
+  }
+  mutex_destroy(&ch->lock);
+  free(ch);
+}
+
+
+Channel *channel_new (size_t capacity) {
+  Channel *ch = (Channel *)calloc(1, sizeof(*ch));
+  if (ch == NULL) return NULL;
+  ch->shared.refs = 1;
+  ch->shared.destroy = channel_destroy;
+  ch->capacity = capacity;
+  mutex_init(&ch->lock);
+  return ch;
+}
+
+
+/* {======================================================
+** Those who wait. The lock is held.
+** ======================================================= */
+
+static void unlink_waiter (Channel *ch, Waiter *w) {
+  Waiters *list = &ch->waiters[w->way];
+  *(w->next ? &w->next->previous : &list->last) = w->previous;
+  *(w->previous ? &w->previous->next : &list->first) = w->next;
+}
+
+
+/* How many that wait this way could go on now. */
+static size_t chances (const Channel *ch, int way) {
+  if (ch->closed) return SIZE_MAX;
+  if (way == CHANNEL_OUT) return ch->count;
+  if (ch->capacity == 0) return SIZE_MAX;
+  return ch->count < ch->capacity ? ch->capacity - ch->count : 0;
+}
+
+
+/* The next who is to be told: what, and where (counted). NULL for nobody. */
+static Message *next_wake (Channel *ch, Mailbox **box) {
+  Message *wake;
+  int way;
+  for (way = CHANNEL_IN; way <= CHANNEL_OUT; way++) {
+    Waiters *list = &ch->waiters[way];
+    Waiter *w = list->first;
+    if (w == NULL || list->woken >= chances(ch, way)) continue;
+    unlink_waiter(ch, w);
+    w->state = WAITER_WOKEN;
+    list->woken++;
+    *box = (Mailbox *)shared_retain(w->box);
+    wake = w->wake;
+    w->wake = NULL;
+    return wake;
+  }
+  return NULL;
+}
+
+/* }====================================================== */
+
+
+/* Lets the lock go, and tells all that can go on. */
+static void unlock (Channel *ch) {
+  Mailbox *box = NULL;
+  Message *wake = next_wake(ch, &box);
+  mutex_unlock(&ch->lock);
+  while (wake != NULL) {
+    mailbox_post(box, wake);
+    shared_release(box);
+    mutex_lock(&ch->lock);
+    wake = next_wake(ch, &box);
+    mutex_unlock(&ch->lock);
+  }
+}
+
+
+/* Links 'm' behind 'before', or as the first. */
+static void link_message (Channel *ch, Message *before, Message *m) {
+  Message **link = before ? &before->next : &ch->first;
+  m->next = *link;
+  *link = m;
+  if (m->next == NULL) ch->last = m;
+  ch->count++;
+}
+
+
+int channel_put (Channel *ch, Message *m) {
+  int result = CHANNEL_DONE;
+  mutex_lock(&ch->lock);
+  if (ch->closed) result = CHANNEL_CLOSED;
+  else if (ch->capacity > 0 && ch->count >= ch->capacity)
+    result = CHANNEL_NOT_NOW;
+  else {
+    Message *before = ch->last;
+    if (before != NULL && before->op < m->op) {
+      Message *it;
+      before = NULL;
+      for (it = ch->first; it->op >= m->op; it = it->next) before = it;
+    }
+    link_message(ch, before, m);
+  }
+  unlock(ch);
+  return result;
+}
+
+
+Message *channel_take (Channel *ch, Seat *seat, int *why) {
+  Message *m;
+  mutex_lock(&ch->lock);
+  m = ch->first;
+  if (m != NULL && seat != NULL && !seat_enter(seat, m->port)) {
+    m = NULL;
+    *why = CHANNEL_NOT_NOW;
+  }
+  else if (m != NULL) {
+    ch->first = m->next;
+    if (ch->first == NULL) ch->last = NULL;
+    m->next = NULL;
+    ch->count--;
+  }
+  else *why = ch->closed ? CHANNEL_CLOSED : CHANNEL_NOT_NOW;
+  unlock(ch);
+  return m;
+}
+
+
+void channel_put_back (Channel *ch, Message *m) {
+  mutex_lock(&ch->lock);
+  link_message(ch, NULL, m);
+  unlock(ch);
+}
+
+
+int channel_wait (Channel *ch, Waiter *w) {
+  Waiters *list = &ch->waiters[w->way];
+  int waits;
+  mutex_lock(&ch->lock);
+  waits = chances(ch, w->way) == 0;
+  if (waits) {
+    w->state = WAITER_WAITS;
+    w->next = NULL;
+    w->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = w;
+    list->last = w;
+  }
+  mutex_unlock(&ch->lock);
+  return waits;
+}
+
+
+void channel_leave (Channel *ch, Waiter *w) {
+  mutex_lock(&ch->lock);
+  if (w->state == WAITER_WAITS) unlink_waiter(ch, w);
+  else if (w->state == WAITER_WOKEN) ch->waiters[w->way].woken--;
+  w->state = WAITER_LEFT;
+  unlock(ch);
+}
+
+
+void channel_close (Channel *ch) {
+  mutex_lock(&ch->lock);
+  ch->closed = 1;
+  unlock(ch);
+}
+
+
+void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed) {
+  Message **link = &ch->first, *last = NULL;
+  mutex_lock(&ch->lock);
+  while (*link != NULL) {
+    Message *m = *link;
+    if (m->port >= from && m->port <= to) {
+      *link = m->next;
+      ch->count--;
+      queue_add(removed, m);
+    }
+    else {
+      last = m;
+      link = &m->next;
+    }
+  }
+  ch->last = last;
+  unlock(ch);
+}
+
+
+size_t channel_count (Channel *ch) {
+  size_t count;
+  mutex_lock(&ch->lock);
+  count = ch->count;
+  mutex_unlock(&ch->lock);
+  return count;
+}

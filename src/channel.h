@@ -1,0 +1,76 @@
+/*
+** channel.h
+** A bounded queue of messages, and those who wait for it.
+*/
+
+#ifndef channel_h
+#define channel_h
+
+#include "mailbox.h"
+#include "message.h"
+#include "platform.h"
+#include "seat.h"
+
+
+/* One who waits: for a message, or for room. Belongs to its isolate, which calls
+** 'channel_leave' before it goes. */
+typedef struct Waiter {
+  struct Waiter *next, *previous;
+  Mailbox *box;			/* counted: where it is told */
+  Message *wake;		/* what it is told, once */
+  int way;			/* CHANNEL_IN or CHANNEL_OUT */
+  int state;
+} Waiter;
+
+enum { CHANNEL_IN, CHANNEL_OUT };		/* waits for room, for a message */
+enum { WAITER_LEFT, WAITER_WAITS, WAITER_WOKEN };
+
+typedef struct Waiters {
+  Waiter *first, *last;
+  size_t woken;			/* told to go on, and not yet heard of again */
+} Waiters;
+
+typedef struct Channel {
+  Shared shared;		/* counted by boxes and messages */
+  uint64_t id;
+  Mutex lock;			/* guards all below */
+  Message *first, *last;	/* the higher 'op', a priority, comes first */
+  size_t count, capacity;	/* capacity 0 = any number */
+  int closed;
+  Waiters waiters[2];		/* by way */
+} Channel;
+
+enum { CHANNEL_DONE, CHANNEL_NOT_NOW, CHANNEL_CLOSED };
+
+/* A new one, counted once; NULL without memory. */
+Channel *channel_new (size_t capacity);
+void channel_destroy (Shared *shared);
+
+/* Puts 'm' into it, behind all of its priority ('op') or a higher one. Owns it
+** if the answer is CHANNEL_DONE. */
+int channel_put (Channel *ch, Message *m);
+
+/* Takes the first message out; NULL, and 'why' says CHANNEL_NOT_NOW or
+** CHANNEL_CLOSED. With a seat, which must be free, its port is a job that has
+** its seat from this moment on: nobody sees it nowhere. */
+Message *channel_take (Channel *ch, Seat *seat, int *why);
+
+/* Puts back what was taken, as the first; also when it is full or closed. */
+void channel_put_back (Channel *ch, Message *m);
+
+/* 'w' is told, once, when it can go on. False, and it is not, if it can now. */
+int channel_wait (Channel *ch, Waiter *w);
+
+/* 'w' waits no more. If it was told, the next one is told instead: nothing stays
+** because somebody died. Can be called twice. */
+void channel_leave (Channel *ch, Waiter *w);
+
+/* Nothing more comes in; what is there can be taken. All who wait are told. */
+void channel_close (Channel *ch);
+
+/* Takes out all messages to ports 'from' to 'to'. */
+void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed);
+
+size_t channel_count (Channel *ch);
+
+#endif
