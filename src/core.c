@@ -158,6 +158,15 @@ static int core_name (lua_State *L) {
 }
 
 
+/* memory(control) -> bytes of its Lua heap, or nil */
+static int core_memory (lua_State *L) {
+  Isolate *iso = control_isolate(L, 1);
+  if (iso != NULL) lua_pushinteger(L, (lua_Integer)heap_used(&iso->heap));
+  else lua_pushnil(L);
+  return 1;
+}
+
+
 /* ended(control) -> boolean */
 static int core_ended (lua_State *L) {
   Isolate *iso = control_isolate(L, 1);
@@ -494,6 +503,15 @@ static int core_sendable (lua_State *L) {
 }
 
 
+/* terminal_width() -> columns of the terminal that is stderr; nil if it is none */
+static int core_terminal_width (lua_State *L) {
+  int width = terminal_width();
+  if (width <= 0) return 0;
+  lua_pushinteger(L, width);
+  return 1;
+}
+
+
 /* cwd() -> the working directory, or nil */
 static int core_cwd (lua_State *L) {
   char *dir = working_directory();
@@ -708,6 +726,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"library_add", library_add},
     {"library_has", library_has},
     {"list", core_list},
+    {"memory", core_memory},
     {"name", core_name},
     {"name_add", core_name_add},
     {"name_find", core_name_find},
@@ -721,6 +740,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"on_exit", core_on_exit},
     {"owner", core_owner},
     {"pack", parcel_pack},
+    {"parcel_id", parcel_id},
     {"pause", core_pause},
     {"pending", receive_pending},
     {"ping", core_ping},
@@ -746,6 +766,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"slicing", core_slicing},
     {"spawn", core_spawn},
     {"take", receive_take},
+    {"terminal_width", core_terminal_width},
     {"unique", core_unique},
     {"unpack", parcel_unpack},
     {NULL, NULL}

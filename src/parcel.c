@@ -17,6 +17,7 @@
 #include "box.h"
 #include "encode.h"
 #include "parcel.h"
+#include "port.h"
 #include "receive.h"
 
 
@@ -33,6 +34,7 @@ Parcel *parcel_empty (lua_State *L) {
   if (p == NULL) luaL_error(L, "not enough memory");
   p->shared.refs = 1;
   p->shared.destroy = parcel_destroy;
+  p->id = unique_id();
   *box = &p->shared;
   return p;
 }
@@ -63,4 +65,10 @@ int parcel_pack (lua_State *L) {
 int parcel_unpack (lua_State *L) {
   Parcel *p = parcel_check(L, 1);
   return receive_borrowed(L, state_of(L), p->m);
+}
+
+
+int parcel_id (lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)parcel_check(L, 1)->id);
+  return 1;
 }

@@ -16,6 +16,7 @@
 typedef struct Parcel {
   Shared shared;		/* counted by messages and boxes */
   Message *m;			/* owned; never changes */
+  uint64_t id;
 } Parcel;
 
 /* Pushes a box with a parcel for a message that is still to come. */
@@ -31,6 +32,9 @@ Parcel *parcel_new (lua_State *L, State *S, int first, int roots);
 /* pack(roots, …) -> parcel: 'roots' ("call", "method", "result", "spawn") says how
 ** an error names the values. A function of the core. */
 int parcel_pack (lua_State *L);
+
+/* parcel_id(parcel) -> a number that no other parcel has */
+int parcel_id (lua_State *L);
 
 /* unpack(parcel) -> values…; raises when they cannot be built. */
 int parcel_unpack (lua_State *L);

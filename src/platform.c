@@ -18,6 +18,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -424,6 +425,14 @@ void entropy (void *bytes, size_t n) {
   for (i = 0; i < n; i++)
     p[i] = (unsigned char)(((unsigned char *)&now)[i % sizeof(now)] ^
                            (unsigned char)((uintptr_t)p >> (i % 8)) ^ i);
+}
+
+
+int terminal_width (void) {
+  struct winsize size;
+  if (!isatty(STDERR_FILENO)) return 0;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
 }
 
 

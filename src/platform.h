@@ -134,6 +134,9 @@ double clock_now (void);		/* seconds, monotonic */
 int processors (void);			/* that this process may use */
 void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 
+/* Columns of the terminal that is stderr; 0 if it is none. */
+int terminal_width (void);
+
 /* The working directory in a block of its own; NULL if there is none. */
 char *working_directory (void);
 

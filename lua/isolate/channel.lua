@@ -64,6 +64,18 @@ local function wait(raw, for_room, deadline)
   return true
 end
 
+--- Sends what found no room, when there is: true; false if the channel is closed;
+-- or nil, "timeout".
+function channel.send_parcel(raw, parcel, deadline)
+  local sent
+  repeat
+    local waited, why = wait(raw, true, deadline)
+    if not waited then return nil, why end
+    sent = core.channel_retry(raw, parcel)
+  until sent ~= nil
+  return sent
+end
+
 ------------------------------------------------------------------------------
 -- Channels
 
@@ -104,12 +116,10 @@ function Channel:send(message, timeout)
   local ok, sent = pcall(core.channel_send, self.raw, "message", 0, 0, message)
   core.check()
   if not ok then errors.rethrow(sent, 3) end
-  local parcel, deadline = sent, deadline_of(timeout)
-  if type(parcel) == "boolean" then parcel = nil else sent = nil end
-  while sent == nil do
-    local waited, why = wait(self.raw, true, deadline)
-    if not waited then return nil, why end
-    sent = core.channel_retry(self.raw, parcel)
+  if type(sent) == "userdata" then
+    local why
+    sent, why = channel.send_parcel(self.raw, sent, deadline_of(timeout))
+    if sent == nil then return nil, why end
   end
   if sent then return true end
   return nil, "closed"

@@ -78,7 +78,8 @@ end
 
 --- Raises what the core raised; a message of its own gets the place of the call.
 function errors.rethrow(value, level)
-  local ours = type(value) == "string" and string.find(value, "^cannot send ")
+  local ours = type(value) == "string" and (string.find(value, "^cannot send ")
+    or string.find(value, "^bad argument "))
   error(value, ours and level or 0)
 end
 

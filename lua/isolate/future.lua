@@ -318,10 +318,15 @@ end
 
 --- Stops the work behind it where there is any, and fails it with a
 -- CancelledError, which nobody needs to hear. A completed one stays as it is.
-function Future:cancel()
+-- With `gentle` a job of a pool that runs is only asked to end: see
+-- `Isolate.cancelled`.
+---@param opts {gentle: boolean?}?
+function Future:cancel(opts)
   check_self(self, "cancel")
+  if opts ~= nil and type(opts) ~= "table" then expected("table", opts, 1, "cancel", 2) end
   core.check()
   if self.done then return end
+  if opts and opts.gentle and self.on_ask and self.on_ask() then return end
   self.heard, self.cancelled = true, true
   local stop, source = self.on_cancel, self.source
   self.on_cancel, self.source = nil, nil

@@ -55,6 +55,13 @@ local Isolate = {
 -- Loaded when first used: field -> module, and its field.
 local lazy = {
   Agent = { "isolate.agent" },
+  cancelled = { "isolate.worker", "cancelled" },
+  parallel = { "isolate.together", "parallel" },
+  Pool = { "isolate.pool" },
+  progress = { "isolate.worker", "progress" },
+  ProgressBar = { "isolate.progress_bar" },
+  race = { "isolate.together", "race" },
+  scope = { "isolate.together", "scope" },
   Broadcast = { "isolate.broadcast" },
   Channel = { "isolate.channel" },
   connect = { "isolate.service", "connect" },

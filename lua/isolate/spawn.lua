@@ -19,11 +19,11 @@ local MIN_STACK = 512 * 1024
 
 local layer = {
   "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.channel",
-  "isolate.errors",
-  "isolate.explain", "isolate.future", "isolate.handle", "isolate.inline", "isolate.loop",
-  "isolate.names", "isolate.port", "isolate.request", "isolate.select", "isolate.service",
-  "isolate.spawn",
-  "isolate.stream", "isolate.timer", "isolate.user_timer",
+  "isolate.errors", "isolate.explain", "isolate.future", "isolate.handle",
+  "isolate.inline", "isolate.loop", "isolate.map", "isolate.names", "isolate.options",
+  "isolate.pool", "isolate.port", "isolate.progress_bar", "isolate.request",
+  "isolate.select", "isolate.service", "isolate.spawn", "isolate.stream", "isolate.timer",
+  "isolate.together", "isolate.user_timer", "isolate.worker",
 }
 
 local function share_layer()
@@ -229,6 +229,7 @@ local function compute(kind, opts, fn, ...)
     iso:kill(handle.immediate)
   end
   if opts.timeout then limit(result, opts.timeout) end
+  result.isolate = iso
   return result
 end
 
