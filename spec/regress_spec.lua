@@ -186,3 +186,12 @@ describe("a subscription", function()
     assert.is_true(done)
   end)
 end)
+
+describe("a library that the receiver was not given", function()
+  it("is nil there each time that a message mentions it", function()
+    local got = Isolate.compute(function(message)
+      return { n = select("#", table.unpack(message, 1, 3)), message[1], message[2], message[3] }
+    end, { debug, debug, "end", key = { [debug] = 1 } }, { libs = { "table" } }):await(GUARD)
+    assert.same({ n = 3, nil, nil, "end" }, got)  -- the second was "damaged message"
+  end)
+end)

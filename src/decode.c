@@ -241,6 +241,7 @@ static void read_transfer (lua_State *L, Decoder *d, lua_Integer kept) {
   uint32_t n = get_count(L, d);
   int nodes = slot_table(L, d, SLOT_NODES);
   Build *f;
+  if (n == 0) damaged(L);  /* the first is called */
   lua_createtable(L, (int)n, 1);
   lua_pushinteger(L, (lua_Integer)n);
   lua_setfield(L, -2, "n");
@@ -294,11 +295,11 @@ static void read_field (lua_State *L, Decoder *d) {
 }
 
 
+/* An earlier value; nil if that went by name and is not here. */
 static void read_ref (lua_State *L, Decoder *d) {
   uint64_t offset = get_u64(L, d);
-  int kept = d->slots + SLOT_KEPT;
-  if (!lua_istable(L, kept) ||
-      lua_rawgeti(L, kept, (lua_Integer)offset) == LUA_TNIL) damaged(L);
+  if (offset >= (uint64_t)(d->p - d->m->bytes)) damaged(L);
+  lua_rawgeti(L, slot_table(L, d, SLOT_KEPT), (lua_Integer)offset);
   d->node = isnode(L, d, -1);
 }
 
@@ -597,7 +598,7 @@ static void stage_modules (lua_State *L, Decoder *d) {
   if (offset != 0) {
     int modules = slot_table(L, d, SLOT_MODULES);
     uint32_t i;
-    if (offset > d->m->size) damaged(L);
+    if (offset < HEADER_SIZE || offset > d->m->size) damaged(L);
     d->p = d->m->bytes + offset;
     d->modules = get_count(L, d);
     for (i = 0; i < d->modules; i++) {
