@@ -32,6 +32,7 @@ FOR_RUN   = $(FOR_BUILD) lua-cjson lua-system lua-filesystem lua-socket lua-zlib
 FOR_TEST  = $(FOR_RUN) lua-busted
 FOR_LINT  = $(FOR_BUILD) clang lua-check luarocks
 FOR_TSAN  = $(FOR_TEST) dpkg-dev
+FOR_FUZZ  = $(FOR_BUILD) clang libclang-rt-dev llvm dpkg-dev
 FOR_BENCH = $(FOR_RUN) lua-luv lua-cqueues
 FOR_DOC   = lua-ldoc
 
@@ -42,7 +43,7 @@ export LUA_CPATH_5_4 = $(CURDIR)/$(BUILD)/?.so;;
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan lint bench doc rockspec install clean help
+.PHONY: all run test check asan tsan fuzz corpus lint bench doc rockspec install clean help
 
 all: $(CORE)                            ## builds the module in the tree
 
@@ -79,6 +80,14 @@ tsan:                                   ## the specs with the thread sanitizer, 
 	@$(MAKE) check BUILD=build/tsan CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE=-fsanitize=thread SANITIZER=tsan LUA="$(CURDIR)/build/tsan/lua" \
 	  BUSTED_FLAGS="--exclude-tags=signal,host,slow $(BUSTED_FLAGS)"
+
+fuzz:                                   ## messages of any bytes for the decoder, for 30 seconds (SECONDS=300)
+	@tools/install.sh $(FOR_FUZZ)
+	@tools/fuzz.sh build/fuzz run $(or $(SECONDS),30)
+
+corpus:                                 ## keeps what `make fuzz` found new in spec/fuzz/corpus
+	@tools/install.sh $(FOR_FUZZ)
+	@tools/fuzz.sh build/fuzz corpus
 
 lint:                                   ## luacheck, warnings of gcc and clang as errors, the rockspec
 	@tools/install.sh $(FOR_LINT)

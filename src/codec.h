@@ -64,7 +64,9 @@ typedef struct Spine {
   int chunks;			/* how many wait */
 } Spine;
 
+#if !defined(SPINE_WINDOW)
 #define SPINE_WINDOW	2000	/* slots; over it half of them move */
+#endif
 #define SPINE_MARGIN	4	/* slots that a frame may ask for */
 
 /* Before slots are pushed: makes sure there is room. May move slots. */

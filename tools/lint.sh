@@ -28,7 +28,7 @@ lua_files() {
 }
 
 check "luacheck" luacheck --quiet $(lua_files)
-for source in src/*.c bench/*.c; do
+for source in src/*.c bench/*.c spec/fuzz/*.c; do
   [ -f "$source" ] || continue
   for compiler in gcc clang; do
     check "$compiler $source" "$compiler" "$@" -Werror -c "$source" -o /dev/null
@@ -36,7 +36,8 @@ for source in src/*.c bench/*.c; do
 done
 check "the rockspec lists every file" "${LUA:-lua5.4}" tools/rockspec.lua "$rockspec"
 check "luarocks lint" luarocks lint "$rockspec"
-check "shell scripts" sh -n tools/install.sh tools/lint.sh tools/specs.sh tools/tsan-lua.sh
+check "shell scripts" sh -n tools/install.sh tools/lint.sh tools/specs.sh tools/tsan-lua.sh \
+  tools/lua-source.sh tools/fuzz.sh
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
