@@ -195,3 +195,36 @@ describe("a library that the receiver was not given", function()
     assert.same({ n = 3, nil, nil, "end" }, got)  -- the second was "damaged message"
   end)
 end)
+
+describe("a finalizer that runs while a large message is built", function()
+  it("may wait, and the message comes all the same", function()
+    -- The collector is stopped meanwhile, but a program may start it again. What the
+    -- finalizer waited for went on with the message that was just being built.
+    local result = helper.lua([[
+      local Isolate = require "isolate"
+      local port, waits = Isolate.ReceivePort(), 0
+      local large = {}
+      for i = 1, 200000 do large[i] = { i } end
+      port.send_port:send(large)
+      port.send_port:send "small"
+      local timer = Isolate.Timer.periodic(0.001, function()
+        collectgarbage "incremental"
+        collectgarbage "restart"
+        for _ = 1, 3 do
+          setmetatable({}, { __gc = function()
+            waits = waits + 1
+            assert(pcall(Isolate.sleep, 0))
+          end })
+        end
+      end)
+      local got = {}
+      for _ = 1, 2 do
+        local message = port:receive(30)
+        got[type(message)] = message
+      end
+      timer:cancel()
+      print(got.string, #got.table, got.table[200000][1], waits > 0)
+    ]], { guard = GUARD })
+    assert.equal("small\t200000\t200000\ttrue\n", result.stdout, result.stderr)
+  end)
+end)

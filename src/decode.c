@@ -184,16 +184,6 @@ static int isnode (lua_State *L, Decoder *d, int idx) {
   return is;
 }
 
-
-/* Calls the user's code, which may receive messages itself. Returns a status. */
-static int call_user (lua_State *L, Decoder *d, int nargs) {
-  int status;
-  d->busy++;
-  status = lua_pcall(L, nargs, 1, 0);
-  d->busy--;
-  return status;
-}
-
 /* }====================================================== */
 
 
@@ -616,7 +606,7 @@ static void stage_modules (lua_State *L, Decoder *d) {
         if (lua_getglobal(L, "require") != LUA_TFUNCTION)
           luaL_error(L, "no `require` for '%s' here", lua_tostring(L, -2));
         lua_insert(L, -2);
-        if (call_user(L, d, 1) != LUA_OK) lua_error(L);
+        lua_call(L, 1, 1);  /* the user's code, which may receive, too */
       }
       lua_rawseti(L, modules, (lua_Integer)i);
     }
@@ -690,7 +680,7 @@ static void rebuild (lua_State *L, Decoder *d) {
   luaL_checkstack(L, n + LUA_MINSTACK, "too many results of __transfer");
   for (i = 1; i <= n; i++) lua_rawgeti(L, node, i);
   d->S->rebuilding++;
-  status = call_user(L, d, n - 1);
+  status = lua_pcall(L, n - 1, 1, 0);  /* it may receive messages itself */
   d->S->rebuilding--;
   if (status != LUA_OK) lua_error(L);
   lua_setfield(L, node, "value");

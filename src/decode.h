@@ -37,7 +37,6 @@ typedef struct Decoder {
   int slots;			/* stack index of the fixed slots */
   int node;			/* the value just read is to be rebuilt */
   lua_Integer actions, action;	/* to do after building; done so far */
-  int busy;			/* the user's code runs in the middle of it */
   int fuel;			/* values until the clock is asked again */
   double deadline;		/* of this slice; NEVER for all at once */
 } Decoder;

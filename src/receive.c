@@ -172,7 +172,9 @@ static int receive_slice (lua_State *L, State *S) {
   uint64_t port = S->large->m->port;
   int first = S->large->stage == 0, n, status, top = lua_gettop(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &RECEIVING_KEY);  /* alive to the end */
+  S->slicing = 1;  /* what is called there, finalizers too, may receive */
   status = lua_resume(co, L, first ? 1 : 0, &n);
+  S->slicing = 0;
   if (status == LUA_YIELD) {
     /* a young generation that large would be a pause as long as its copying */
     if (first) lua_gc(L, LUA_GCINC, 0, 0, 0);
@@ -357,7 +359,7 @@ int receive_take (lua_State *L) {
     if (S->control.head != NULL) control(L, S);
     interrupt_check(L, S->isolate);
     if (S->npauses > 0) continue;
-    if (S->receiving != NULL && !S->large->busy) {
+    if (S->receiving != NULL && !S->slicing) {
       ring_for_rest(S);
       return receive_slice(L, S);
     }

@@ -31,6 +31,7 @@ typedef struct State {
   Queue control;
   lua_State *receiving;		/* builds a large message, or NULL */
   struct Decoder *large;	/* its decoder */
+  int slicing;			/* in a slice of it; the user's code may run */
   int collecting;		/* the collector ran before that */
   uint64_t *pauses;		/* capabilities that hold the isolate */
   int npauses, sizepauses;

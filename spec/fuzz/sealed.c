@@ -50,7 +50,14 @@ static void sealed_pushcclosure (lua_State *L, lua_CFunction f, int n) {
 }
 
 
-/* The decoder protects the user's code, and nothing else. */
+/* It calls the user's code, and nothing else. */
+static void sealed_callk (lua_State *L, int nargs, int nresults,
+                          lua_KContext ctx, lua_KFunction k) {
+  sealed_called = 1;
+  lua_callk(L, nargs, nresults, ctx, k);
+}
+
+
 static int sealed_pcallk (lua_State *L, int nargs, int nresults, int handler,
                           lua_KContext ctx, lua_KFunction k) {
   sealed_called = 1;
@@ -60,6 +67,7 @@ static int sealed_pcallk (lua_State *L, int nargs, int nresults, int handler,
 
 #define lua_load	sealed_load
 #define lua_pushcclosure	sealed_pushcclosure
+#define lua_callk	sealed_callk
 #define lua_pcallk	sealed_pcallk
 #define Code		DecoderCode  /* it has a type of that name */
 

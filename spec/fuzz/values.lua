@@ -4,7 +4,7 @@ What the decoder's fuzzer knows: functions whose code may stand in a message, th
 modules that a message may name, and values to begin with. Loaded by decoder.c.
 ]]
 
-local maxinteger, dump = math.maxinteger, string.dump
+local maxinteger, dump, load = math.maxinteger, string.dump, load
 
 -- Many closures of few pieces of code. None calls what it is given, and none loops:
 -- whatever the fuzzer makes of their upvalues and arguments, they come back.
@@ -120,7 +120,9 @@ function values.seeds(core)
   local get_node, set_node = pair()
   set_node(node)
   seeds.rebuilt_upvalue = { get_node, set_node }
-  seeds.rebuilt_class = setmetatable({ 1 }, { __transfer = function() return give_back, node end })
+  seeds.rebuilt_class = setmetatable({ 1 }, rebuilt(give_back, { __index = class }))
+  local function reads(environment) return load(dump(reads_globals), "=(load)", "b", environment) end
+  seeds.rebuilt_globals = { reads_globals, reads { fuzz_first = node }, reads { fuzz_second = node } }
   seeds.rebuilt_by_c = { rebuilt(setmetatable, {}, {}), rebuilt(core.functions[1], 1), rebuilt(core.functions[2]),
                          rebuilt(core.functions[3]) }
   seeds.rebuild_fails = rebuilt(fails, "no")
