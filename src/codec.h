@@ -35,8 +35,8 @@ enum Tag {
   T_CFUNCTION,			/* pointer */
   T_SENDPORT,			/* reference (u32), port (u64) */
   T_CAPABILITY,			/* id (u64) */
-  T_SHARED,			/* reference (u32): a box */
-  T_TRANSFER			/* count (u32), the results of __transfer */
+  T_TRANSFER,			/* count (u32), the results of __transfer */
+  T_SHARED			/* reference (u32): a box */
 };
 
 /* A function's upvalue is one of these cells. */
