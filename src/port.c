@@ -7,6 +7,7 @@
 */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "lua.h"
 #include "lauxlib.h"
@@ -15,8 +16,9 @@
 #include "port.h"
 
 
-#define SENDPORT	"isolate.SendPort"
-#define CAPABILITY	"isolate.Capability"
+#define PREFIX		"isolate."
+#define SENDPORT	PREFIX "SendPort"
+#define CAPABILITY	PREFIX "Capability"
 
 const char PROXIES_KEY = 0;
 
@@ -98,11 +100,17 @@ Capability *capability_test (lua_State *L, State *S, int idx) {
 }
 
 
+/* 'p', unless its state is at its end. */
+static SendPort *usable (lua_State *L, SendPort *p) {
+  if (p->box == NULL) luaL_error(L, "isolate: this Lua state is closing");
+  return p;
+}
+
+
 SendPort *sendport_check (lua_State *L, State *S, int arg) {
   SendPort *p = (SendPort *)test(L, arg, S->sendport_class);
   if (p == NULL) luaL_typeerror(L, arg, "SendPort");
-  if (p->box == NULL) luaL_error(L, "isolate: this Lua state is closing");
-  return p;
+  return usable(L, p);
 }
 
 
@@ -110,13 +118,26 @@ SendPort *sendport_check (lua_State *L, State *S, int arg) {
 ** Methods
 ** ======================================================= */
 
+/* The error of errors.bad_self, for SendPorts. */
+static int bad_self (lua_State *L, const char *method) {
+  const char *got = luaL_typename(L, 1);
+  if (luaL_getmetafield(L, 1, "__name") == LUA_TSTRING) {
+    got = lua_tostring(L, -1);
+    if (strncmp(got, PREFIX, sizeof(PREFIX) - 1) == 0) got += sizeof(PREFIX) - 1;
+  }
+  return luaL_error(L, "calling '%s' on bad self (SendPort expected, got %s)",
+                    method, got);
+}
+
+
 /* port:send(message) */
 static int sendport_send (lua_State *L) {
   State *S = state_of(L);
-  SendPort *p = sendport_check(L, S, 1);
+  SendPort *p = (SendPort *)test(L, 1, S->sendport_class);
   Message *m;
+  if (p == NULL) return bad_self(L, "send");
   lua_settop(L, 2);
-  m = encode(L, S, 2, ROOT_MESSAGE, p->id);
+  m = encode(L, S, 2, ROOT_MESSAGE, usable(L, p)->id);
   mailbox_post(p->box, m);
   return 0;
 }
@@ -188,7 +209,7 @@ static const void *class (lua_State *L, const char *name,
   lua_pushvalue(L, -3);
   luaL_setfuncs(L, methods, 1);
   lua_setfield(L, -2, "__index");
-  lua_pushstring(L, name + sizeof("isolate.") - 1);
+  lua_pushstring(L, name + sizeof(PREFIX) - 1);
   lua_setfield(L, -2, "__metatable");
   identity = lua_topointer(L, -1);
   lua_pop(L, 1);

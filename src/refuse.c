@@ -214,8 +214,9 @@ int refuse (Encoder *E, const char *why) {
   pushpath(E);
   lua_pushfstring(L, "cannot send %s: %s", lua_tostring(L, -1),
                   lua_tostring(L, E->spine.base - 2));
-  if (E->roots != ROOT_MESSAGE) return lua_error(L);  /* our Lua layer calls */
-  luaL_where(L, 1);
+  if (E->roots == ROOT_MESSAGE) luaL_where(L, 1);
+  else if (E->roots == ROOT_RESPONSE) luaL_where(L, 2);  /* a handle's method called */
+  else return lua_error(L);  /* our Lua layer adds the place */
   lua_insert(L, -2);
   lua_concat(L, 2);
   return lua_error(L);

@@ -91,7 +91,7 @@ end
 local LOST = "the agent has ended"
 
 local function check_self(self, name)
-  if getmetatable(self) ~= Agent then errors.expected("Agent", self, 1, name, 3) end
+  if getmetatable(self) ~= Agent then errors.bad_self("Agent", self, name, 3) end
   local last = self.last        -- what `exit` returned
   if last and not (last.done and not last.ok) then error("this agent has exited", 3) end
 end

@@ -48,7 +48,7 @@ local function answer(reply, result)
     local ok, why = pcall(core.last, reply, "result", true, table.unpack(result, 1, result.n))
     if ok then return end
     core.check()
-    core.last(reply, "result", false, why, "", name)
+    core.last(reply, "result", false, errors.message(why), "", name)
     return
   end
   local value = result.failure

@@ -16,7 +16,7 @@ local Broadcast = { __name = "isolate.Broadcast" }
 Broadcast.__index = Broadcast
 
 local function check_self(self, name)
-  if getmetatable(self) ~= Broadcast then expected("Broadcast", self, 1, name, 3) end
+  if getmetatable(self) ~= Broadcast then errors.bad_self("Broadcast", self, name, 3) end
   if self.closed then error("this Broadcast is closed", 3) end
 end
 
@@ -54,7 +54,7 @@ end
 
 --- Cancels what was listened to through this object. Closing twice is fine.
 function Broadcast:close()
-  if getmetatable(self) ~= Broadcast then expected("Broadcast", self, 1, "close", 2) end
+  if getmetatable(self) ~= Broadcast then errors.bad_self("Broadcast", self, "close", 2) end
   self.closed = true
   for subscription in pairs(self.subscriptions) do subscription:cancel() end
 end

@@ -100,7 +100,7 @@ function Channel:__tostring() return "isolate.Channel: " .. self.id end
 
 local function check_self(self, name)
   core.check()
-  if getmetatable(self) ~= Channel then expected("Channel", self, 1, name, 3) end
+  if getmetatable(self) ~= Channel then errors.bad_self("Channel", self, name, 3) end
 end
 
 local function deadline_of(timeout) return timeout and now() + timeout end
@@ -165,10 +165,12 @@ end
 -- counts from 1.
 function Channel:messages()
   check_self(self, "messages")
-  return function(_, i)
+  local i = 0
+  return function()
     local got, message = receive(self.raw)
-    if got then return i + 1, message end
-  end, nil, 0
+    i = i + 1
+    if got then return i, message end
+  end
 end
 
 --- Nothing more can be sent; what is there can be received. Closing twice is fine.

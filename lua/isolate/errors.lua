@@ -2,7 +2,7 @@
 -- All are tables with `name` and `message`; the classes can be called to make
 -- one, and `getmetatable(e) == Isolate.TimeoutError` tells them apart.
 
-local string = string
+local string, debug = string, debug
 
 local errors = {}
 
@@ -28,7 +28,7 @@ end
 local function plain(message) return { message = message } end
 
 local function name_and_message(e)
-  return tostring(e.name) .. ": " .. tostring(e.message)
+  return errors.text(e.name) .. ": " .. errors.text(e.message)
 end
 
 class("TimeoutError", plain, name_and_message)
@@ -45,12 +45,27 @@ class("ClosedError", plain, name_and_message)
 class("RemoteError", function(message, traceback, isolate, value)
   return { message = message, traceback = traceback or "", isolate = isolate, value = value }
 end, function(e)
-  if e.traceback == nil or e.traceback == "" then return tostring(e.message) end
-  return tostring(e.message) .. "\n" .. e.traceback
+  local traceback = errors.traceback(e)
+  if traceback == "" then return errors.text(e.message) end
+  return errors.text(e.message) .. "\n" .. traceback
 end)
 
+--- The traceback of a RemoteError; its fields are the user's, too.
+---@return string
+function errors.traceback(e)
+  return type(e.traceback) == "string" and e.traceback or ""
+end
+
+--- The tostring of any value; one that is broken gives its type.
+---@return string
+function errors.text(value)
+  local ok, text = pcall(tostring, value)
+  if ok then return text end
+  return "(error object is a " .. type(value) .. " value)"
+end
+
 --- What an error value says: its `message` where it is an error of ours, else
--- its tostring (which may be broken: then its type).
+-- its text.
 ---@param value any
 ---@return string
 function errors.message(value)
@@ -60,9 +75,7 @@ function errors.message(value)
       return value.message
     end
   end
-  local ok, text = pcall(tostring, value)
-  if ok then return text end
-  return "(error object is a " .. type(value) .. " value)"
+  return errors.text(value)
 end
 
 --- What is told of an error elsewhere: its message and its traceback, with that
@@ -70,8 +83,8 @@ end
 ---@return string message, string traceback
 function errors.describe(value, traceback)
   local trace = traceback or ""
-  if getmetatable(value) == errors.RemoteError and type(value.traceback) == "string" then
-    trace = value.traceback .. (trace ~= "" and "\n" .. trace or "")
+  if getmetatable(value) == errors.RemoteError then
+    trace = errors.traceback(value) .. (trace ~= "" and "\n" .. trace or "")
   end
   return errors.message(value), trace
 end
@@ -83,11 +96,45 @@ function errors.rethrow(value, level)
   error(value, ours and level or 0)
 end
 
---- Raises Lua's own error for an argument of the wrong type; `level` is counted
--- from the caller, as that of `error`.
+------------------------------------------------------------------------------
+-- Wrong arguments
+--
+-- One rule, for functions and methods: the errors are Lua's own, and have the
+-- place of the user's call (`level` is counted from the caller, as that of
+-- `error`). The arguments of a method are counted without its object; a wrong
+-- object, as of a dot in place of the colon, is a "bad self".
+
+--- What a value is called: its class if that has a name, else its type.
+function errors.kind(value)
+  local meta = debug.getmetatable(value)
+  local name = meta and rawget(meta, "__name")
+  if type(name) ~= "string" then return type(value) end
+  return (string.gsub(name, "^isolate%.", ""))
+end
+
+local kind = errors.kind
+
+--- A value itself where it is short and calls no code of the user's; else its kind.
+function errors.show(value)
+  local basic = type(value)
+  if basic == "string" or basic == "number" or basic == "boolean" then return tostring(value) end
+  return kind(value)
+end
+
+--- An argument of the wrong type.
 function errors.expected(what, value, i, name, level)
+  local advice = ""
+  if what == "function" and value == nil then
+    advice = "; give the function itself, not what it returns"
+  end
   error("bad argument #" .. i .. " to '" .. name .. "' (" .. what .. " expected, got "
-    .. type(value) .. ")", level + 1)
+    .. kind(value) .. ")" .. advice, level + 1)
+end
+
+--- A method called on what is not of its class.
+function errors.bad_self(what, self, name, level)
+  error("calling '" .. name .. "' on bad self (" .. what .. " expected, got "
+    .. kind(self) .. ")", level + 1)
 end
 
 return errors

@@ -5,7 +5,7 @@
 -- that failed unheard is reported when it is collected, or when the loop has
 -- run out of work.
 
-local string, table, io = string, table, io
+local string, table, math, debug, io = string, table, math, debug, io
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
@@ -43,27 +43,23 @@ future.new = new
 
 local function check_self(self, name)
   if not is_future(self) then
-    expected("Future", self, 1, name, 3)
+    errors.bad_self("Future", self, name, 3)
   end
 end
 
-local function check_number(value, i, name)
+local function check_number(value, i, name, required)
+  if value == nil and not required then return end
+  if type(value) ~= "number" then expected("number", value, i, name, 3) end
   if value ~= value then
     error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got nan)", 3)
-  end
-  if value ~= nil and type(value) ~= "number" then
-    expected("number", value, i, name, 3)
   end
 end
 
 local function check_function(value, i, name, optional, level)
-  if not (optional and value == nil) and type(value) ~= "function" then
-    local class = getmetatable(value)
-    if not (type(class) == "table" and class.__call) then
-      error("bad argument #" .. i .. " to '" .. name .. "' (function expected, got "
-        .. (value == nil and "nil" or type(value)) .. ")", level or 3)
-    end
-  end
+  if type(value) == "function" or optional and value == nil then return end
+  local class = debug.getmetatable(value)
+  if class and rawget(class, "__call") then return end
+  expected("function", value, i, name, level or 3)
 end
 future.check_function = check_function
 future.check_number = check_number
@@ -160,7 +156,7 @@ function Unheard:__gc() judge(self) end
 
 --- What is done about one; boot.lua replaces it in spawned isolates.
 function loop.unheard(value, traceback)
-  local text = tostring(value)
+  local text = errors.text(value)
   if traceback and getmetatable(value) ~= errors.RemoteError then
     text = text .. "\n" .. traceback
   end
@@ -181,8 +177,12 @@ local function too_late(seconds)
 end
 
 --- Waits for `waiter` at most `timeout` seconds (nil: for ever). False if
--- nothing is left that could end the wait; else see `waiter.timed_out`.
-function future.wait(waiter, timeout)
+-- nothing is left that could end the wait; else see `waiter.timed_out`. `level`
+-- is that of the user's call, for an error; 3 is the caller of the caller.
+function future.wait(waiter, timeout, level)
+  if core.rebuilding() then
+    error("a value that is being rebuilt may not wait", level or 3)
+  end
   if not timeout then return loop.wait(waiter) end
   local _ <close> = loop.after(timeout, function()
     waiter.timed_out = true
@@ -304,8 +304,7 @@ end
 ---@return isolate.Future
 function Future:timeout(seconds)
   check_self(self, "timeout")
-  if seconds == nil then expected("number", seconds, 1, "timeout", 2) end
-  check_number(seconds, 1, "timeout")
+  check_number(seconds, 1, "timeout", true)
   local result = new()
   depend(result, self)
   local timer = loop.after(seconds, function() fail(result, too_late(seconds)) end)
@@ -359,9 +358,7 @@ end
 ---@param fn function?
 ---@return isolate.Future
 function Future.delayed(seconds, fn)
-  if type(seconds) ~= "number" then
-    expected("number", seconds, 1, "delayed", 2)
-  end
+  check_number(seconds, 1, "delayed", true)
   check_function(fn, 2, "delayed", true)
   local self = new()
   local timer = loop.after(seconds, function()
@@ -372,16 +369,27 @@ function Future.delayed(seconds, fn)
   return self
 end
 
+-- A copy of the list that the function called `name` was given. The Future that
+-- is no list: `all(a, b)`; the class that is none: `Future:all(list)`.
 local function check_list(list, name)
-  if type(list) ~= "table" then
+  if type(list) ~= "table" or is_future(list) then
     expected("table", list, 1, name, 3)
   end
-  for i = 1, #list do
-    if not is_future(list[i]) then
-      error("bad argument #1 to '" .. name .. "' (a Future expected at [" .. i .. "], got "
-        .. type(list[i]) .. ")", 3)
-    end
+  local function bad(why)
+    error("bad argument #1 to '" .. name .. "' (" .. why .. ")", 4)
   end
+  if rawequal(list, Future) then bad "list of Futures expected, got the class Future" end
+  local n = #list
+  if math.type(n) ~= "integer" then bad "object length is not an integer" end
+  local copy = {}
+  for i = 1, n do
+    local it = list[i]
+    if not is_future(it) then
+      bad("a Future expected at [" .. i .. "], got " .. errors.kind(it))
+    end
+    copy[i] = it
+  end
+  return copy
 end
 
 -- Cancelling the whole cancels its parts.
@@ -398,7 +406,7 @@ end
 ---@param list isolate.Future[]
 ---@return isolate.Future
 function Future.all(list)
-  check_list(list, "all")
+  list = check_list(list, "all")
   local result, left, values = new(), #list, { n = #list }
   if left == 0 then complete(result, false, values) end
   for i = 1, #list do
@@ -417,7 +425,7 @@ end
 ---@param list isolate.Future[]
 ---@return isolate.Future
 function Future.any(list)
-  check_list(list, "any")
+  list = check_list(list, "any")
   local result = new()
   for i = 1, #list do
     local it = list[i]
@@ -438,10 +446,7 @@ end
 --- Waits as `await` does.
 ---@param seconds number
 function future.sleep(seconds)
-  if type(seconds) ~= "number" then
-    expected("number", seconds, 1, "sleep", 2)
-  end
-  check_number(seconds, 1, "sleep")
+  check_number(seconds, 1, "sleep", true)
   future.wait({}, seconds)
 end
 
@@ -453,11 +458,14 @@ end
 local Completer = { __name = "isolate.Completer", __transfer = false }
 Completer.__index = Completer
 
--- May it be completed? Raises if it is; false if that no longer matters.
-local function check_open(self, name)
+local function check_completer(self, name)
   if getmetatable(self) ~= Completer then
-    expected("Completer", self, 1, name, 3)
+    errors.bad_self("Completer", self, name, 3)
   end
+end
+
+-- May it be completed? Raises if it is; false if that no longer matters.
+local function check_open(self)
   if self.future.cancelled then return false end
   if self.completed then error("this Completer is already completed", 3) end
   self.completed = true
@@ -466,8 +474,12 @@ end
 
 --- Completes the Future with these values; raises if it is completed already.
 function Completer:complete(...)
-  if not check_open(self, "complete") then return end
+  check_completer(self, "complete")
   local it, value = self.future, ...
+  if rawequal(value, it) then
+    error("bad argument #1 to 'complete' (a Future cannot be completed with itself)", 2)
+  end
+  if not check_open(self) then return end
   if is_future(value) then
     listen(value, function() follow(it, value, self.sync) end)
   else
@@ -477,11 +489,13 @@ end
 
 --- Fails the Future; raises if it is completed already.
 function Completer:complete_error(value)
-  if check_open(self, "complete_error") then fail(self.future, value, nil, self.sync) end
+  check_completer(self, "complete_error")
+  if check_open(self) then fail(self.future, value, nil, self.sync) end
 end
 
 ---@return boolean
 function Completer:is_completed()
+  check_completer(self, "is_completed")
   return self.completed == true or self.future.done == true
 end
 

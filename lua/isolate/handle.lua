@@ -2,12 +2,13 @@
 
 local table = table
 local core = require "isolate.core"
+local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
+local options = require "isolate.options"
 local port = require "isolate.port"
 local stream = require "isolate.stream"
 
-local errors = require "isolate.errors"
 local expected = errors.expected
 
 ---@class isolate.Handle
@@ -30,7 +31,9 @@ local meant = {
   run = "Isolate.run(fn, ...)", compute = "Isolate.compute(fn, message)",
   spawn = "Isolate.spawn(fn, message)",
   exit = "Isolate.exit(), which ends the isolate that calls it; to end another, iso:kill()",
-    sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
+  sleep = "Isolate.sleep(seconds)", loop = "Isolate.loop()", step = "Isolate.step()",
+  await = "iso:join(), which waits for its end; Isolate.run gives a Future",
+  cancel = "iso:kill()", close = "iso:kill()",
   current = "Isolate.current", send = "a SendPort: port.send_port:send(message)",
 }
 
@@ -81,7 +84,7 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= Handle then
-    expected("Handle", self, 1, name, 3)
+    errors.bad_self("Handle", self, name, 3)
   end
 end
 
@@ -100,9 +103,14 @@ end
 local function check_priority(value, i, name)
   if value ~= nil and value ~= handle.immediate and value ~= handle.before_next_event then
     error("bad argument #" .. i .. " to '" .. name
-      .. "' (Isolate.immediate or Isolate.before_next_event expected)", 3)
+      .. "' (Isolate.immediate or Isolate.before_next_event expected, got "
+      .. errors.show(value) .. ")", 3)
   end
 end
+
+local function is_capability(value) return core.kind(value) == "Capability" or "Capability" end
+
+local rights = { pause_capability = is_capability, terminate_capability = is_capability }
 
 --- A handle with the capabilities given; what it lacks one for is ignored.
 ---@param control_port isolate.SendPort
@@ -110,18 +118,7 @@ end
 ---@return isolate.Handle
 function handle.restricted(control_port, capabilities)
   check_port(control_port, 1, "handle")
-  if capabilities ~= nil and type(capabilities) ~= "table" then
-    expected("table", capabilities, 2, "handle", 2)
-  end
-  for key, value in pairs(capabilities or {}) do
-    if key ~= "pause_capability" and key ~= "terminate_capability" then
-      error("bad argument #2 to 'handle' (unknown option '" .. tostring(key) .. "')", 2)
-    elseif core.kind(value) ~= "Capability" then
-      error("bad argument #2 to 'handle' (" .. key .. ": Capability expected, got "
-        .. type(value) .. ")", 2)
-    end
-  end
-  capabilities = capabilities or {}
+  capabilities = options.check(capabilities, 2, "handle", rights, 2)
   return handle.make(control_port, capabilities.pause_capability,
     capabilities.terminate_capability)
 end

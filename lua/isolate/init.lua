@@ -82,6 +82,7 @@ if is_main then
 end
 
 return setmetatable(Isolate, {
+  __name = "module isolate",  -- as `Isolate:run(fn)` is told
   lazy = lazy,
   __index = function(self, key)
     local where = lazy[key]

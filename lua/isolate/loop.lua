@@ -204,9 +204,6 @@ function loop.out_of_work() end
 --- Waits until `waiter.done`; `loop.wake(waiter)` sets it. False if nothing is
 -- left that could.
 function loop.wait(waiter)
-  if core.rebuilding() then
-    error("a value that is being rebuilt may not wait", 3)
-  end
   local co = running()
   if tasks[co] and isyieldable() then
     waiter.task = co
@@ -281,6 +278,9 @@ function loop.step(timeout)
   check_not_running "step"
   if timeout ~= nil and type(timeout) ~= "number" then
     expected("number", timeout, 1, "step", 2)
+  end
+  if timeout ~= timeout then
+    error("bad argument #1 to 'step' (number expected, got nan)", 2)
   end
   loop.ran = true
   depth = depth + 1

@@ -287,7 +287,7 @@ end
 
 local function check_self(self, name)
   core.check()
-  if getmetatable(self) ~= Pool then errors.expected("Pool", self, 1, name, 3) end
+  if getmetatable(self) ~= Pool then errors.bad_self("Pool", self, name, 3) end
 end
 
 local function check_open(self, name)
@@ -363,7 +363,7 @@ end
 
 local function check_with(self, name)
   core.check()
-  if getmetatable(self) ~= With then errors.expected("Pool", self, 1, name, 3) end
+  if getmetatable(self) ~= With then errors.bad_self("Pool", self, name, 3) end
   if self.pool.closed then error("this pool is closed", 3) end
 end
 

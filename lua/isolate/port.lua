@@ -59,9 +59,9 @@ end
 
 local function uncaught(value, traceback) loop.uncaught(value, traceback) end
 
-local function check_self(self, class, name)
+local function check_self(self, class, name, level)
   if getmetatable(self) ~= class then
-    expected(string.sub(class.__name, 9), self, 1, name, 3)
+    errors.bad_self(string.sub(class.__name, 9), self, name, level or 3)
   end
 end
 
@@ -82,9 +82,7 @@ end
 
 function RawReceivePort:__newindex(key, value)
   if key == "keep_alive" then
-    if type(value) ~= "boolean" then
-      error("keep_alive is true or false, not a " .. type(value), 2)
-    end
+    if type(value) ~= "boolean" then expected("boolean", value, 1, "keep_alive", 2) end
     if ports[self.id] == self and value ~= self.alive then
       loop.alive = loop.alive + (value and 1 or -1)
     end
@@ -93,7 +91,7 @@ function RawReceivePort:__newindex(key, value)
     future.check_function(value, 1, "handler", true)
     rawset(self, "on_message", value)
   else
-    error("a RawReceivePort has no field '" .. tostring(key) .. "' to be set", 2)
+    error("a RawReceivePort has no field '" .. errors.show(key) .. "' to be set", 2)
   end
 end
 
@@ -134,6 +132,14 @@ local ReceivePort = stream.buffer "isolate.ReceivePort"
 
 local end_stream = ReceivePort.close
 
+-- Fields of the other kind of port would have no effect here.
+function ReceivePort:__newindex(key, value)
+  if key == "handler" or key == "keep_alive" then
+    error("a ReceivePort has no '" .. key .. "' to be set: do you mean a RawReceivePort?", 2)
+  end
+  rawset(self, key, value)
+end
+
 local function receive_port(name)
   return setmetatable(stream.fill { name = name }, ReceivePort)
 end
@@ -170,7 +176,8 @@ local function from_raw(raw)
     error("from_raw: the port is closed, or was taken over already", 2)
   end
   local self = receive_port()
-  self.send_port, self.id, self.keep_alive = raw.send_port, raw.id, raw.keep_alive
+  self.send_port, self.id = raw.send_port, raw.id
+  rawset(self, "keep_alive", raw.keep_alive)
   ports[self.id] = self
   rawset(raw, "taken", self)
   return self

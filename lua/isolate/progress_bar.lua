@@ -71,7 +71,7 @@ end
 ---@param done number
 ---@param text string?  what is being done
 function ProgressBar:update(done, text)
-  if getmetatable(self) ~= ProgressBar then errors.expected("ProgressBar", self, 1, "update", 2) end
+  if getmetatable(self) ~= ProgressBar then errors.bad_self("ProgressBar", self, "update", 2) end
   if type(done) ~= "number" then errors.expected("number", done, 1, "update", 2) end
   if text ~= nil and type(text) ~= "string" then errors.expected("string", text, 2, "update", 2) end
   self.done, self.text = done, text or self.text
@@ -82,7 +82,7 @@ end
 
 --- Shows the last state and ends the line. Finishing twice is fine.
 function ProgressBar:finish()
-  if getmetatable(self) ~= ProgressBar then errors.expected("ProgressBar", self, 1, "finish", 2) end
+  if getmetatable(self) ~= ProgressBar then errors.bad_self("ProgressBar", self, "finish", 2) end
   if self.finished then return end
   self.finished = true
   if not self.width then return end

@@ -24,7 +24,7 @@ Serving.__index = Serving
 
 --- The name is free again; calls that come from now on fail.
 function Serving:cancel()
-  if getmetatable(self) ~= Serving then expected("Serving", self, 1, "cancel", 2) end
+  if getmetatable(self) ~= Serving then errors.bad_self("Serving", self, "cancel", 2) end
   if self.cancelled then return end
   self.cancelled = true
   core.port_closed(self.port.id)

@@ -6,6 +6,7 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local handle = require "isolate.handle"
 local loop = require "isolate.loop"
+local options = require "isolate.options"
 local port = require "isolate.port"
 
 local expected = errors.expected
@@ -41,70 +42,47 @@ end
 ------------------------------------------------------------------------------
 -- Options
 
--- Checkers return true, or what was expected.
-local check = {
-  name = function(v) return type(v) == "string" or "string" end,
-  paused = function(v) return type(v) == "boolean" or "boolean" end,
-  errors_are_fatal = function(v) return type(v) == "boolean" or "boolean" end,
-  on_exit = function(v) return core.kind(v) == "SendPort" or "SendPort" end,
-  on_error = function(v) return core.kind(v) == "SendPort" or "SendPort" end,
-  memory_limit = function(v) return type(v) == "number" and v > 0 or "positive number of bytes" end,
-  stack_size = function(v)
-    return type(v) == "number" and v >= MIN_STACK and v < 2^62
-      or "number of bytes, at least " .. MIN_STACK
-  end,
-  path = function(v) return type(v) == "string" or "string" end,
-  cpath = function(v) return type(v) == "string" or "string" end,
-  grace = function(v) return type(v) == "number" and v >= 0 or "number of seconds" end,
-  timeout = function(v) return type(v) == "number" and v >= 0 or "number of seconds" end,
-}
-
-function check.args(list) return type(list) == "table" or "table" end
+local function is_port(value) return core.kind(value) == "SendPort" or "SendPort" end
 
 local libraries = {
   base = true, package = true, coroutine = true, table = true, io = true, os = true,
   string = true, utf8 = true, math = true, debug = true,
 }
 
-function check.libs(list)
-  if type(list) ~= "table" or next(list) ~= nil and #list == 0 then
-    return "array of library names"
+local function is_libs(list)
+  if type(list) ~= "table" then return "array of library names" end
+  local n = rawlen(list)
+  for key in next, list do
+    if math.type(key) ~= "integer" or key < 1 or key > n then return "array of library names" end
   end
-  for i, name in ipairs(list) do
+  for i = 1, n do
+    local name = rawget(list, i)
     if not libraries[name] then
-      return "name of a standard library at [" .. i .. "]", tostring(name)
+      return "name of a standard library at [" .. i .. "]", errors.show(name)
     end
   end
   return true
 end
 
--- Some options belong to one function only.
-local function belongs(key, name)
-  if key == "timeout" then return name == "compute" end
-  if key == "args" then return name == "spawn_file" end
-  return true
+-- What each option has to be; see options.lua.
+local checkers = {
+  name = options.text, path = options.text, cpath = options.text,
+  paused = options.flag, errors_are_fatal = options.flag,
+  on_exit = is_port, on_error = is_port,
+  memory_limit = options.bytes, grace = options.seconds, libs = is_libs,
+  stack_size = options.number("number of bytes, at least " .. MIN_STACK,
+    function(n) return n >= MIN_STACK and n < 2^62 end),
+}
+
+-- All of them, and one that belongs to one function only.
+local function also(option, checker)
+  local all = { [option] = checker }
+  for key, value in pairs(checkers) do all[key] = value end
+  return all
 end
 
--- Raises for what is wrong with the options of the function called `name`.
-local function check_options(opts, i, name)
-  if opts == nil then return {} end
-  if type(opts) ~= "table" then
-    expected("table", opts, i, name, 3)
-  end
-  for key, value in pairs(opts) do
-    if not check[key] or not belongs(key, name) then
-      error("bad argument #" .. i .. " to '" .. name .. "' (unknown option '"
-        .. tostring(key) .. "')", 3)
-    end
-    local wanted, got = check[key](value)
-    if wanted ~= true then
-      error("bad argument #" .. i .. " to '" .. name .. "' (option '" .. key .. "': "
-        .. wanted .. " expected, got " .. (got or
-          (type(value) == "number" and tostring(value)) or type(value)) .. ")", 3)
-    end
-  end
-  return opts
-end
+local compute_checkers = also("timeout", options.seconds)
+local file_checkers = also("args", options.is "table")
 
 ------------------------------------------------------------------------------
 -- What a new isolate inherits
@@ -261,7 +239,7 @@ end
 ---@return isolate.Future
 function spawn.compute(fn, message, opts)
   future.check_function(fn, 1, "compute")
-  opts = check_options(opts, 3, "compute")
+  opts = options.check(opts, 3, "compute", compute_checkers, 2)
   if not core.threads then return (compute_inline(opts, fn, message)) end
   local result = compute("spawn", opts, fn, message)
   return result
@@ -278,7 +256,7 @@ end
 ---@return isolate.Handle
 function spawn.spawn(fn, message, opts)
   future.check_function(fn, 1, "spawn")
-  opts = check_options(opts, 3, "spawn")
+  opts = options.check(opts, 3, "spawn", checkers, 2)
   local ok, iso = pcall(start, "spawn", opts, nil, fn, message)
   if not ok then errors.rethrow(iso, 3) end
   return iso
@@ -300,7 +278,7 @@ function spawn.spawn_file(path, message, opts)
   if type(path) ~= "string" then
     expected("string", path, 1, "spawn_file", 2)
   end
-  opts = check_options(opts, 3, "spawn_file")
+  opts = options.check(opts, 3, "spawn_file", file_checkers, 2)
   local file, why = io.open(path, "rb")
   if not file then error("cannot read " .. why, 2) end
   local source, problem = file:read "a"
@@ -310,9 +288,8 @@ function spawn.spawn_file(path, message, opts)
   source = string.gsub(source, "^#[^\n]*", "", 1)
   local chunk, wrong = load(source, name)
   if not chunk then error("cannot compile " .. wrong, 2) end
-  local named = setmetatable({ name = opts.name or string.match(path, "[^/\\]+$") },
-    { __index = opts })
-  local ok, iso = pcall(start, "spawn", named, nil, spawn.chunk, message, source, name, opts.args)
+  opts.name = opts.name or string.match(path, "[^/\\]+$")
+  local ok, iso = pcall(start, "spawn", opts, nil, spawn.chunk, message, source, name, opts.args)
   if not ok then errors.rethrow(iso, 3) end
   return iso
 end

@@ -14,6 +14,7 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
+local options = require "isolate.options"
 
 local expected = errors.expected
 
@@ -36,7 +37,7 @@ local function kind(name)
 end
 
 local function check_self(self, name, level)
-  if not kinds[getmetatable(self)] then expected("ReceivePort", self, 1, name, level or 3) end
+  if not kinds[getmetatable(self)] then errors.bad_self("ReceivePort", self, name, level or 3) end
 end
 
 -- Raises if somebody listens to it already, or to what it is made from.
@@ -81,7 +82,7 @@ local Subscription = { __name = "isolate.Subscription", __transfer = false }
 Subscription.__index = Subscription
 
 local function check_subscription(self, name)
-  if getmetatable(self) ~= Subscription then expected("Subscription", self, 1, name, 3) end
+  if getmetatable(self) ~= Subscription then errors.bad_self("Subscription", self, name, 3) end
 end
 
 --- Values wait in the stream until each pause was followed by a `resume`.
@@ -109,26 +110,16 @@ end
 -- `go_on()` is called when it is no longer paused.
 local function subscription(of, on_message, opts, go_on)
   return setmetatable({
-    stream = of, on_message = on_message, on_done = opts and opts.on_done,
+    stream = of, on_message = on_message, on_done = opts.on_done,
     pauses = 0, go_on = go_on,
   }, Subscription)
 end
 
+local listen_options = { on_done = options.callback }
+
 local function check_listen(on_message, opts)
   future.check_function(on_message, 1, "listen", false, 4)
-  if opts ~= nil and type(opts) ~= "table" then
-    expected("table", opts, 2, "listen", 3)
-  end
-  for key in pairs(opts or {}) do
-    if key ~= "on_done" then
-      error("bad argument #2 to 'listen' (unknown option '" .. tostring(key) .. "')", 3)
-    end
-  end
-  local on_done = opts and opts.on_done
-  if on_done ~= nil and type(on_done) ~= "function" then
-    error("bad argument #2 to 'listen' (option 'on_done': function expected, got "
-      .. type(on_done) .. ")", 3)
-  end
+  return options.check(opts, 2, "listen", listen_options, 3)
 end
 
 -- The stream is closed: `on_done` follows, unless it is cancelled before.
@@ -149,7 +140,7 @@ end
 ---@return isolate.Subscription
 function Stream:listen(on_message, opts)
   check_free(self, "listen")
-  check_listen(on_message, opts)
+  opts = check_listen(on_message, opts)
   local gate                    -- the pump waits for it while it is paused
   local to = subscription(self, on_message, opts, function()
     if gate then loop.wake(gate) end
@@ -208,11 +199,13 @@ end
 -- 1, so that nil values pass. Leaving the loop leaves the stream open.
 function Stream:messages()
   check_free(self, "messages")
-  return function(_, i)
+  local i = 0
+  return function()
     local got, value = self:pull()
-    if got then return i + 1, value end
+    i = i + 1
+    if got then return i, value end
     if value == "stuck" then error("nothing can come to this port", 2) end
-  end, nil, 0
+  end
 end
 
 local Derived, Broadcast
@@ -379,7 +372,7 @@ function stream.buffer(name)
     local waiter <close> = setmetatable({ buffer = self }, Waiter)
     local waiters = self.waiters
     if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
-    local over = future.wait(waiter, timeout)
+    local over = future.wait(waiter, timeout, 4)
     if waiter.got then return true, waiter.value end
     if waiter.timed_out then return false, "timeout" end
     return false, over and "closed" or "stuck"
@@ -388,7 +381,7 @@ function stream.buffer(name)
   -- As that of Stream, without a task in between.
   function Buffer:listen(on_message, opts)
     check_free(self, "listen")
-    check_listen(on_message, opts)
+    opts = check_listen(on_message, opts)
     local to = subscription(self, on_message, opts, function() pump(self) end)
     self.subscription = to
     claim(self)
@@ -535,8 +528,7 @@ end
 function Broadcast:messages()
   check_free(self, "messages")
   local tap = self:reader()
-  local next_message, state, start = tap:messages()
-  return next_message, state, start, tap
+  return tap:messages(), nil, nil, tap
 end
 
 function Broadcast:as_broadcast()

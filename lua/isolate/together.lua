@@ -80,7 +80,7 @@ local Scope = { __name = "isolate.Scope", __transfer = false }
 Scope.__index = Scope
 
 local function check_open(self, name)
-  if getmetatable(self) ~= Scope then errors.expected("Scope", self, 1, name, 3) end
+  if getmetatable(self) ~= Scope then errors.bad_self("Scope", self, name, 3) end
   if self.closed then error("this scope is closed", 3) end
 end
 
@@ -108,7 +108,7 @@ end
 
 --- Kills what still runs, and waits until it has ended. Closing twice is fine.
 function Scope:close()
-  if getmetatable(self) ~= Scope then errors.expected("Scope", self, 1, "close", 2) end
+  if getmetatable(self) ~= Scope then errors.bad_self("Scope", self, "close", 2) end
   self.closed = true
   for result in pairs(self.futures) do result:cancel() end
   for iso in pairs(self.handles) do iso:kill(handle.immediate) end

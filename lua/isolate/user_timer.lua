@@ -2,10 +2,9 @@
 
 local math = math
 local core = require "isolate.core"
+local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
-
-local expected = require "isolate.errors".expected
 
 local timers = loop.timers
 
@@ -32,8 +31,13 @@ function Timer:fire(time)
   loop.start(uncaught, self.fn, self)
 end
 
+local function check_self(self, name)
+  if getmetatable(self) ~= Timer then errors.bad_self("Timer", self, name, 3) end
+end
+
 --- Takes it back; twice is fine.
 function Timer:cancel()
+  check_self(self, "cancel")
   if not self.active then return end
   self.active = false
   loop.alive = loop.alive - 1
@@ -41,19 +45,17 @@ function Timer:cancel()
 end
 
 ---@return boolean
-function Timer:is_active() return self.active end
+function Timer:is_active()
+  check_self(self, "is_active")
+  return self.active
+end
 
 local function make(seconds, fn, periodic, name)
-  if type(seconds) ~= "number" then
-    expected("number", seconds, 1, name, 3)
-  end
-  if seconds ~= seconds then
-    error("bad argument #1 to '" .. name .. "' (number expected, got nan)", 3)
-  end
+  future.check_number(seconds, 1, name, true)
   future.check_function(fn, 2, name)
   seconds = math.max(0, seconds)
   local self = setmetatable({ fn = fn, active = true, tick = 0 }, Timer)
-  if periodic then self.period = seconds end
+  if periodic then self.period = seconds < 1e-9 and 0 or seconds end  -- no clock has less
   loop.alive = loop.alive + 1
   timers:add(self, core.now() + seconds)
   return self
