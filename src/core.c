@@ -385,12 +385,13 @@ static int core_fatal (lua_State *L) {
 }
 
 
-/* report(message, traceback): to the error listeners, or stderr */
+/* report(message, traceback): to the error listeners, or stderr; in the child
+** of a fork it ends the process */
 static int core_report (lua_State *L) {
   size_t len, tracelen;
   const char *message = luaL_checklstring(L, 1, &len);
   const char *traceback = luaL_optlstring(L, 2, "", &tracelen);
-  isolate_report(state_of(L)->isolate, message, len, traceback, tracelen);
+  isolate_report(isolate_here(), message, len, traceback, tracelen);
   return 0;
 }
 
@@ -419,7 +420,15 @@ static int core_exit (lua_State *L) {
 }
 
 
-/* check(): raises if this isolate is to stop */
+/* forked() -> is this the child of a fork, which threads did not come along to? */
+static int core_forked (lua_State *L) {
+  lua_pushboolean(L, process_forked());
+  return 1;
+}
+
+
+/* check(): raises if this isolate is to stop, or was left in the child of a
+** fork */
 static int core_check (lua_State *L) {
   interrupt_check(L, state_of(L)->isolate);
   return 0;
@@ -622,11 +631,18 @@ static int state_gc (lua_State *L) {
 }
 
 
+/* Without a place: it would be one in our own Lua layer. */
+static void no_more (lua_State *L, const char *why) {
+  lua_pushstring(L, why);
+  lua_error(L);
+}
+
+
 State *state_of (lua_State *L) {
   State *S = (State *)lua_touserdata(L, lua_upvalueindex(1));
   if (process_forked())
-    luaL_error(L, "isolate: used after fork; isolates stay with the parent process");
-  if (S->isolate == NULL) luaL_error(L, "isolate: this Lua state is closing");
+    no_more(L, "isolate: used after fork; isolates stay with the parent process");
+  if (S->isolate == NULL) no_more(L, "isolate: this Lua state is closing");
   return S;
 }
 
@@ -719,6 +735,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"explain", core_explain},
     {"fatal", core_fatal},
     {"fd", core_fd},
+    {"forked", core_forked},
     {"hold", receive_hold},
     {"kill", core_kill},
     {"kind", core_kind},

@@ -212,7 +212,8 @@ void isolate_report (Isolate *iso, const char *message, size_t len,
   Mailbox *box;
   uint64_t port;
   int i;
-  for (i = 0; (box = error_listener(iso, i, &port)) != NULL; i++) {
+  int forked = process_forked();
+  for (i = 0; !forked && (box = error_listener(iso, i, &port)) != NULL; i++) {
     Message *m = encode_pair(message, len, traceback, tracelen, port);
     if (m != NULL) mailbox_post(box, m);
     shared_release(box);
@@ -222,6 +223,7 @@ void isolate_report (Isolate *iso, const char *message, size_t len,
     fprintf(stderr, "isolate '%s': %s\n%s\n", iso->name, message, traceback);
   else
     fprintf(stderr, "isolate '%s': %s\n", iso->name, message);
+  if (forked) exit(EXIT_FAILURE);
 }
 
 /* }====================================================== */
@@ -397,6 +399,7 @@ static void *isolate_main (void *arg) {
     lua_setwarnf(L, warning, &warnings);
     status = protected(L, live, iso, 0);
   }
+  if (process_forked()) exit(EXIT_SUCCESS);  /* this thread is all there is */
   die(L, iso, status);
   here = NULL;
   shared_release(iso);

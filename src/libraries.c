@@ -105,7 +105,7 @@ static int std_xpcall (lua_State *L) {
 static int std_exit (lua_State *L) {
   int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1)
                                    : (int)luaL_optinteger(L, 1, 0);
-  if (isolate_here() == NULL) exit(status);
+  if (isolate_here() == NULL || process_forked()) exit(status);
   return interrupt_self(L, isolate_here(), STOP_EXIT);
 }
 

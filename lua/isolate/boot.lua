@@ -71,7 +71,11 @@ local function main(reply, fn, ...)
     result.heard = true
     loop.ready(function() future.run(result, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run(result)
-    if result.done then answer(reply, result) end
+    if core.forked() then
+      if not result.ok then loop.uncaught(result.failure, result.traceback) end
+    elseif result.done then
+      answer(reply, result)
+    end
   else
     loop.ready(function() loop.start(failed, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run {}

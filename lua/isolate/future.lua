@@ -38,7 +38,10 @@ local function is_future(value)
 end
 future.is_future = is_future
 
-local function new() return setmetatable({}, Future) end
+local function new()
+  core.check()
+  return setmetatable({}, Future)
+end
 future.new = new
 
 local function check_self(self, name)

@@ -18,7 +18,8 @@ local expected = require "isolate.errors".expected
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
 local traceback = debug.traceback
-local take, now, pending, check = core.take, core.now, core.pending, core.check
+local take, now, pending = core.take, core.now, core.pending
+local check, forked = core.check, core.forked
 local ports, tasks = core.ports, core.tasks
 
 local loop = {
@@ -57,7 +58,7 @@ local function after(co, ok, what)
       close(co)
     end
   elseif not ok or what ~= WAIT then
-    check()  -- a kill is not an error
+    if not forked() then check() end  -- a kill is not an error
     local failed = on_error[co]
     local trace
     if ok then
@@ -71,7 +72,7 @@ local function after(co, ok, what)
     end
     tasks[co] = nil
     close(co)
-    check()
+    if not forked() then check() end
     failed(what, trace)
   end
 end
@@ -186,6 +187,7 @@ local leave = setmetatable({}, { __close = function() depth = depth - 1 end })
 --- Runs the loop until `waiter.done`, or until nothing is left that could
 -- happen. Returns `waiter.done`.
 function loop.run(waiter)
+  check()  -- before anything that is ready runs
   loop.ran = true
   depth = depth + 1
   local _ <close> = leave
@@ -282,6 +284,7 @@ function loop.step(timeout)
   if timeout ~= timeout then
     error("bad argument #1 to 'step' (number expected, got nan)", 2)
   end
+  check()
   loop.ran = true
   depth = depth + 1
   local _ <close> = leave

@@ -169,6 +169,7 @@ end
 ---@param raw isolate.RawReceivePort
 ---@return isolate.ReceivePort
 local function from_raw(raw)
+  core.check()
   if getmetatable(raw) ~= RawReceivePort then
     expected("RawReceivePort", raw, 1, "from_raw", 2)
   end
