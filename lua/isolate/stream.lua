@@ -119,7 +119,8 @@ local listen_options = { on_done = options.callback }
 
 local function check_listen(on_message, opts)
   future.check_function(on_message, 1, "listen", false, 4)
-  return options.check(opts, 2, "listen", listen_options, 3)
+  opts = options.check(opts, 2, "listen", listen_options, 3)
+  return opts
 end
 
 -- The stream is closed: `on_done` follows, unless it is cancelled before.
