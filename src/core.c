@@ -523,9 +523,14 @@ static int core_terminal_width (lua_State *L) {
 
 /* cwd() -> the working directory, or nil */
 static int core_cwd (lua_State *L) {
-  char *dir = working_directory();
-  lua_pushstring(L, dir);
-  free(dir);
+  size_t size = 256;
+  int found;
+  do {
+    size *= 2;
+    found = working_directory((char *)lua_newuserdatauv(L, size, 0), size);
+  } while (found < 0);
+  if (found) lua_pushstring(L, (char *)lua_touserdata(L, -1));
+  else lua_pushnil(L);
   return 1;
 }
 
@@ -583,11 +588,13 @@ static void list_usage (lua_State *L, const State *S, Isolate *iso) {
 static int core_list (lua_State *L) {
   static const char *const states[] = {"running", "idle", "paused"};
   State *S = state_of(L);
+  Shared **box = box_new(L);
   Isolate *iso;
   uint64_t id = 0;
   int n = 0;
   lua_newtable(L);
   while ((iso = registry_next(id)) != NULL) {
+    *box = &iso->box.shared;
     id = iso->id;
     lua_createtable(L, 0, 6);
     lua_pushstring(L, iso->name);
@@ -600,6 +607,7 @@ static int core_list (lua_State *L) {
     lua_setfield(L, -2, "queued");
     list_usage(L, S, iso);
     lua_rawseti(L, -2, ++n);
+    *box = NULL;
     shared_release(iso);
   }
   return 1;
@@ -615,6 +623,7 @@ static int core_list (lua_State *L) {
 static int state_gc (lua_State *L) {
   State *S = (State *)lua_touserdata(L, 1);
   Isolate *iso = S->isolate;
+  Message *m;
   if (iso == NULL) return 0;
   S->isolate = NULL;
   if (process_forked()) return 0;  /* another thread may have had the locks */
@@ -626,6 +635,10 @@ static int state_gc (lua_State *L) {
   port_close(S);
   queue_free(&S->inbox);
   queue_free(&S->control);
+  while ((m = S->pauses) != NULL) {
+    S->pauses = m->next;
+    message_free(m);
+  }
   shared_release(iso);
   return 0;
 }
@@ -677,7 +690,8 @@ static void anchor (lua_State *L, const void *key) {
 }
 
 
-/* Pushes the State, a new one. */
+/* Pushes the State, a new one. It is entered when it is whole: what raises
+** before leaves none. */
 static State *state_new (lua_State *L) {
   State *S = (State *)lua_newuserdatauv(L, sizeof(*S), 0);
   memset(S, 0, sizeof(*S));
@@ -689,8 +703,6 @@ static State *state_new (lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   S->isolate = state_isolate(L);
-  lua_pushvalue(L, -1);
-  anchor(L, &STATE_KEY);
   S->encoder = encoder_new(L);
   anchor(L, &S->encoder);
   S->decoder = decoder_new(L);
@@ -708,7 +720,11 @@ static State *state_new (lua_State *L) {
   anchor(L, &TASKS_KEY);
   box_open(L, S);
   port_open(L, S);
-  if (S->isolate->paused) receive_pause(L, S, S->isolate->pause_capability);
+  if (S->isolate->paused)
+    receive_pause(S, control_message(L, CONTROL_PAUSE,
+                                     S->isolate->pause_capability));
+  lua_pushvalue(L, -1);
+  anchor(L, &STATE_KEY);
   return S;
 }
 
@@ -782,6 +798,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"setup", core_setup},
     {"slicing", core_slicing},
     {"spawn", core_spawn},
+    {"start", core_start},
     {"take", receive_take},
     {"terminal_width", core_terminal_width},
     {"unique", core_unique},

@@ -13,8 +13,10 @@
 /* Makes the module known to a spawned isolate's 'require'. */
 void core_preload (lua_State *L, Isolate *iso);
 
-/* spawn(config, kind, reply?, fn, …): a function of the core, in spawn.c. */
+/* spawn(config, kind, fn, …), start(isolate): functions of the core, in
+** spawn.c. */
 int core_spawn (lua_State *L);
+int core_start (lua_State *L);
 
 int luaopen_isolate_core (lua_State *L);
 

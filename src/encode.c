@@ -684,6 +684,7 @@ static int gettable (lua_State *L) {
 ** function would find it; an environment that raises (strict mode) has none. */
 static void look_up (Encoder *E) {
   lua_State *L = E->L;
+  int status;
   lua_pushvalue(L, -1);
   if (lua_istable(L, -3) && lua_rawget(L, -3) != LUA_TNIL) {
     lua_replace(L, -3);
@@ -701,7 +702,9 @@ static void look_up (Encoder *E) {
   lua_pushcfunction(L, gettable);
   lua_insert(L, -3);
   E->called = 1;
-  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+  status = lua_pcall(L, 2, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L);
+  if (status != LUA_OK) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }

@@ -304,27 +304,29 @@ static void *help (void *unused) {
 }
 
 
-/* Without memory or thread the one signal that was sent has to do. */
-static void ask_helper (Isolate *iso) {
+/* False without memory or thread: then the one signal that was sent has to
+** do, until another kill sends the next. */
+static int ask_helper (Isolate *iso) {
   Thread thread;
-  int start;
+  int runs;
   Victim *v = (Victim *)malloc(sizeof(*v));
-  if (v == NULL) return;
-  v->iso = (Isolate *)shared_retain(iso);
+  if (v == NULL) return 0;
+  v->iso = iso;
   v->delay = FIRST_DELAY;
   v->due = clock_now() + v->delay;
   mutex_lock(&victims_lock);
-  v->next = victims;
-  victims = v;
-  start = !helper_runs;
-  helper_runs = 1;
-  cond_broadcast(&victims_changed);
-  mutex_unlock(&victims_lock);
-  if (start && thread_start(&thread, help, NULL, 256 * 1024) != 0) {
-    mutex_lock(&victims_lock);
-    helper_runs = 0;
-    mutex_unlock(&victims_lock);
+  if (!helper_runs && thread_start(&thread, help, NULL, 256 * 1024) == 0)
+    helper_runs = 1;
+  runs = helper_runs;
+  if (runs) {
+    shared_retain(iso);
+    v->next = victims;
+    victims = v;
+    cond_broadcast(&victims_changed);
   }
+  mutex_unlock(&victims_lock);
+  if (!runs) free(v);
+  return runs;
 }
 
 
@@ -339,5 +341,5 @@ static void prepare (void) {
 void interrupt_request (Isolate *iso) {
   pthread_once(&handler_once, prepare);
   mailbox_wake(&iso->box);
-  if (signal_isolate(iso)) ask_helper(iso);
+  if (signal_isolate(iso) && !ask_helper(iso)) atomic_set(&iso->requested, 0);
 }

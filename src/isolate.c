@@ -36,6 +36,9 @@
 #endif
 
 
+static const char NO_MEMORY[] = "not enough memory";
+
+
 /* Read by a signal handler, so it must not be allocated lazily. */
 static __thread Isolate *here __attribute__((tls_model("initial-exec")));
 
@@ -169,7 +172,8 @@ int isolate_listen_exit (Isolate *iso, Mailbox *box, uint64_t port,
 
 
 int isolate_listen_error (Isolate *iso, Mailbox *box, uint64_t port) {
-  return listen(iso, &iso->on_error, box, port, NULL);
+  Message *spare = encode_pair(NO_MEMORY, sizeof(NO_MEMORY) - 1, "", 0, port);
+  return spare != NULL && listen(iso, &iso->on_error, box, port, spare);
 }
 
 
@@ -192,6 +196,22 @@ void isolate_unlisten_error (Isolate *iso, uint64_t port) {
 }
 
 
+/* The message that the error listener has for lack of memory; NULL if it is
+** gone. */
+static Message *take_spare (Isolate *iso, uint64_t port) {
+  Listener *l;
+  Message *m = NULL;
+  mutex_lock(&iso->lock);
+  for (l = iso->on_error; l != NULL && l->port != port; ) l = l->next;
+  if (l != NULL) {
+    m = l->response;
+    l->response = NULL;
+  }
+  mutex_unlock(&iso->lock);
+  return m;
+}
+
+
 /* Error listener number 'i', counted for the caller; NULL at the end. */
 static Mailbox *error_listener (Isolate *iso, int i, uint64_t *port) {
   Listener *l;
@@ -211,14 +231,15 @@ void isolate_report (Isolate *iso, const char *message, size_t len,
                      const char *traceback, size_t tracelen) {
   Mailbox *box;
   uint64_t port;
-  int i;
-  int forked = process_forked();
+  int i, told = 0, forked = process_forked();
   for (i = 0; !forked && (box = error_listener(iso, i, &port)) != NULL; i++) {
     Message *m = encode_pair(message, len, traceback, tracelen, port);
+    if (m == NULL) m = take_spare(iso, port);
     if (m != NULL) mailbox_post(box, m);
+    told = told || m != NULL;
     shared_release(box);
   }
-  if (i > 0) return;
+  if (told) return;
   if (tracelen > 0)
     fprintf(stderr, "isolate '%s': %s\n%s\n", iso->name, message, traceback);
   else
@@ -274,6 +295,11 @@ static int tell (lua_State *L) {
   const char *message = luaL_tolstring(L, 2, &len);
   isolate_report(iso, message, len, "", 0);
   return 0;
+}
+
+
+static void report_no_memory (Isolate *iso) {
+  isolate_report(iso, NO_MEMORY, sizeof(NO_MEMORY) - 1, "", 0);
 }
 
 
@@ -364,11 +390,11 @@ static void end (Isolate *iso) {
 ** 7. nothing of it runs any more: whoever waits for that is told. */
 static void die (lua_State *L, Isolate *iso, int status) {
   if (L != NULL) {
-    if (status != LUA_OK && !atomic_get(&iso->stop))
-      protected(L, tell, iso, 1);
+    if (status != LUA_OK && !atomic_get(&iso->stop) &&
+        protected(L, tell, iso, 1) != LUA_OK) report_no_memory(iso);
     protected(L, close_tasks, iso, 0);
   }
-  else isolate_report(iso, "not enough memory", 17, "", 0);
+  else report_no_memory(iso);
   if (iso->last != NULL) mailbox_post(iso->last_box, iso->last);
   iso->last = NULL;
   shared_release(iso->last_box);

@@ -18,7 +18,8 @@ typedef struct Listener {
   struct Listener *next;
   Mailbox *box;			/* counted */
   uint64_t port;
-  Message *response;		/* to be posted; NULL for errors */
+  Message *response;		/* to be posted; for errors: when there is no
+				   memory for another one (NULL = it is gone) */
 } Listener;
 
 /* Why an isolate is stopped; the first reason counts. */

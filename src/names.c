@@ -293,6 +293,14 @@ enum Named names_find (lua_State *L, const Names *n, int idx) {
 ** Can it be found again?
 ** ======================================================= */
 
+/* As 'lua_pcall' with one result, but lack of memory is no answer: raises. */
+static int ask (lua_State *L, int nargs) {
+  int status = lua_pcall(L, nargs, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L);
+  return status == LUA_OK;
+}
+
+
 /* package.searchpath(name, package[field]) finds something. Stack: name,
 ** package. */
 static int onpath (lua_State *L, const char *field) {
@@ -300,7 +308,7 @@ static int onpath (lua_State *L, const char *field) {
   lua_getfield(L, top, "searchpath");
   lua_pushvalue(L, top - 1);
   if (lua_getfield(L, top, field) == LUA_TSTRING)
-    found = (lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1));
+    found = (ask(L, 2) && lua_isstring(L, -1));
   lua_settop(L, top);
   return found;
 }
@@ -313,7 +321,7 @@ static int searched (lua_State *L) {
     for (i = 1; !found && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
       if (lua_isfunction(L, -1) && !lua_iscfunction(L, -1)) {
         lua_pushvalue(L, top - 1);
-        found = (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isfunction(L, -1));
+        found = (ask(L, 1) && lua_isfunction(L, -1));
       }
       lua_settop(L, top + 1);
     }

@@ -281,9 +281,10 @@ static int start_shell (const char *command, int fd, int as, pid_t *pid) {
   posix_spawnattr_setsigmask(&attr, &original_mask);
   posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
   posix_spawn_file_actions_init(&actions);
-  if (fd >= 0) posix_spawn_file_actions_adddup2(&actions, fd, as);
-  error = posix_spawn(pid, "/bin/sh", &actions, &attr, (char *const *)argv,
-                      environ);
+  error = fd < 0 ? 0 : posix_spawn_file_actions_adddup2(&actions, fd, as);
+  if (error == 0)
+    error = posix_spawn(pid, "/bin/sh", &actions, &attr, (char *const *)argv,
+                        environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attr);
   return error;
@@ -436,7 +437,10 @@ int terminal_width (void) {
 }
 
 
-char *working_directory (void) { return getcwd(NULL, 0); }
+int working_directory (char *buffer, size_t size) {
+  if (getcwd(buffer, size) != NULL) return 1;
+  return errno == ERANGE ? -1 : 0;
+}
 
 
 void library_pin (const void *address) {

@@ -137,8 +137,8 @@ void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 /* Columns of the terminal that is stderr; 0 if it is none. */
 int terminal_width (void);
 
-/* The working directory in a block of its own; NULL if there is none. */
-char *working_directory (void);
+/* Writes the working directory: 1; 0 if there is none; -1 if it is longer. */
+int working_directory (char *buffer, size_t size);
 
 /* Keeps the library that holds 'address' loaded until the process ends. */
 void library_pin (const void *address);

@@ -182,6 +182,7 @@ static int receive_slice (lua_State *L, State *S) {
     lua_pushboolean(L, 0);
     return 1;
   }
+  end_large(L, S);
   lua_pushinteger(L, (lua_Integer)port);
   lua_pushboolean(L, status == LUA_OK);
   if (status != LUA_OK) n = 1;
@@ -192,7 +193,6 @@ static int receive_slice (lua_State *L, State *S) {
     lua_pushliteral(L, "too many values");
     n = 1;
   }
-  end_large(L, S);
   interrupt_check(L, S->isolate);
   return n + 2;
 }
@@ -204,33 +204,27 @@ static int receive_slice (lua_State *L, State *S) {
 ** Control messages
 ** ======================================================= */
 
-/* Is the capability among those that hold the isolate? Then its place. */
-static int held (const State *S, uint64_t capability) {
-  int i;
-  for (i = 0; i < S->npauses; i++)
-    if (S->pauses[i] == capability) return i;
-  return -1;
+/* Where the message that holds the isolate by this capability is in the list;
+** else the list's end. */
+static Message **held (State *S, uint64_t capability) {
+  Message **m = &S->pauses;
+  while (*m != NULL && (*m)->capability != capability) m = &(*m)->next;
+  return m;
 }
 
 
-void receive_pause (lua_State *L, State *S, uint64_t capability) {
-  if (held(S, capability) >= 0) return;  /* twice is once */
-  if (S->npauses == S->sizepauses) {
-    int size = S->sizepauses * 2 + 4;
-    uint64_t *pauses = (uint64_t *)lua_newuserdatauv(L, (size_t)size * sizeof(uint64_t), 0);
-    int i;
-    for (i = 0; i < S->npauses; i++) pauses[i] = S->pauses[i];
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &S->pauses);  /* frees the old one */
-    S->pauses = pauses;
-    S->sizepauses = size;
-  }
-  S->pauses[S->npauses++] = capability;
+void receive_pause (State *S, Message *m) {
+  Message **place = held(S, m->capability);
+  if (*place == NULL) *place = m;
+  else message_free(m);  /* twice is once */
 }
 
 
 static void resume (State *S, uint64_t capability) {
-  int i = held(S, capability);
-  if (i >= 0) S->pauses[i] = S->pauses[--S->npauses];
+  Message **place = held(S, capability), *m = *place;
+  if (m == NULL) return;
+  *place = m->next;
+  message_free(m);
 }
 
 
@@ -254,10 +248,10 @@ static void control (lua_State *L, State *S) {
       m->reply = NULL;
       mailbox_post((Mailbox *)m->refs[0], reply);
     }
-    message_free(m);
+    if (op == CONTROL_PAUSE) receive_pause(S, m);
+    else message_free(m);
     switch (op) {
       case CONTROL_KILL: interrupt_self(L, S->isolate, STOP_KILL); break;
-      case CONTROL_PAUSE: receive_pause(L, S, capability); break;
       case CONTROL_RESUME: resume(S, capability); break;
       case CONTROL_NAMED: named(L, S, port); break;
     }
@@ -285,7 +279,7 @@ static int wait (lua_State *L, State *S, double deadline) {
   Isolate *iso = S->isolate;
   lua_State *main;
   lua_Hook before;
-  int result, paused = S->npauses > 0;
+  int result, paused = S->pauses != NULL;
   const int *stop = &iso->stop;
   if (deadline <= 0 && !paused) return 0;
   if (iso->ending)
@@ -358,7 +352,7 @@ int receive_take (lua_State *L) {
     mailbox_take(box, &S->inbox, &S->control);
     if (S->control.head != NULL) control(L, S);
     interrupt_check(L, S->isolate);
-    if (S->npauses > 0) continue;
+    if (S->pauses != NULL) continue;
     if (S->receiving != NULL && !S->slicing) {
       ring_for_rest(S);
       return receive_slice(L, S);
@@ -395,7 +389,7 @@ int receive_hold (lua_State *L) {
     mailbox_take(&S->isolate->box, &S->inbox, &S->control);
     control(L, S);
     interrupt_check(L, S->isolate);
-  } while (S->npauses > 0 && (wait(L, S, NEVER), 1));
+  } while (S->pauses != NULL && (wait(L, S, NEVER), 1));
   return 0;
 }
 

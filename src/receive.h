@@ -7,8 +7,6 @@
 #ifndef receive_h
 #define receive_h
 
-#include <stdint.h>
-
 #include "lua.h"
 
 struct Message;
@@ -24,8 +22,9 @@ int receive_pending (lua_State *L);
 /* hold(): handles control messages; comes back when nothing holds the isolate. */
 int receive_hold (lua_State *L);
 
-/* The isolate is held by 'capability' from now on, until that is resumed. */
-void receive_pause (lua_State *L, struct State *S, uint64_t capability);
+/* The isolate is held by the capability in 'm' from now on, until that is
+** resumed. Takes 'm' over. Cannot fail. */
+void receive_pause (struct State *S, struct Message *m);
 
 /* Pushes the values of '*m', a message that did not come through the mailbox
 ** (NULL has none), and returns their number. Takes it over; raises when it

@@ -105,16 +105,16 @@ static void configure (lua_State *L, State *S, Isolate *iso) {
 }
 
 
-/* spawn(config, kind, fn, …): starts an isolate that boots with config.reply,
-** fn, …; 'kind' is "call" or "spawn" and says how an error names them.
-** Returns its control port and two capabilities; or nil and a message. */
+/* spawn(config, kind, fn, …): makes an isolate that will boot with
+** config.reply, fn, …; 'kind' is "call" or "spawn" and says how an error names
+** them. Returns its control port, two capabilities, and the isolate, in a box
+** until it is started: whatever raises before that lets it go. */
 int core_spawn (lua_State *L) {
   State *S = state_of(L);
   const char *kind = luaL_checkstring(L, 2), *name;
   Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
   Shared **box = box_new(L);  /* lets it go if something raises */
   Isolate *iso;
-  int error;
   lua_replace(L, 2);
   lua_getfield(L, 1, "name");
   name = lua_tostring(L, -1);
@@ -126,16 +126,30 @@ int core_spawn (lua_State *L) {
   lua_insert(L, 3);
   iso->boot = encode(L, S, 3, roots, 0);
   configure(L, S, iso);
+  sendport_push(L, S, &iso->box, iso->id);
+  capability_push(L, iso->pause_capability);
+  capability_push(L, iso->terminate_capability);
+  lua_pushvalue(L, 2);
+  return 4;
+}
+
+
+/* start(isolate): true; or nil and a message, and nothing has happened. When
+** it returns true it has asked for no memory of Lua's: who has made all that
+** is needed before cannot fail between here and there. */
+int core_start (lua_State *L) {
+  void (*kind) (Shared *) = state_of(L)->isolate->box.shared.destroy;
+  Isolate *iso = (Isolate *)box_check(L, 1, kind, "isolate that was not started");
+  Shared **box = (Shared **)lua_touserdata(L, 1);
+  int error;
   error = isolate_start(iso);
   if (error != 0) {
     luaL_pushfail(L);
     lua_pushfstring(L, "cannot start a thread: %s", strerror(error));
     return 2;
   }
-  sendport_push(L, S, &iso->box, iso->id);
-  capability_push(L, iso->pause_capability);
-  capability_push(L, iso->terminate_capability);
   *box = NULL;  /* its thread has a reference of its own */
   shared_release(iso);
-  return 3;
+  lua_pushboolean(L, 1);
+  return 1;
 }

@@ -33,8 +33,7 @@ typedef struct State {
   struct Decoder *large;	/* its decoder */
   int slicing;			/* in a slice of it; the user's code may run */
   int collecting;		/* the collector ran before that */
-  uint64_t *pauses;		/* capabilities that hold the isolate */
-  int npauses, sizepauses;
+  Message *pauses;		/* a list: each holds the isolate by a capability */
   int rebuilding;		/* depth of rebuilds: they may not wait */
 } State;
 

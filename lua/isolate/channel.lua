@@ -42,7 +42,8 @@ end
 --- A new waiter, to be closed: `core.channel_wait` wakes it by its number.
 function channel.waiter()
   last = last + 1
-  local waiter = setmetatable({ number = last }, Waiter)
+  local waiter = setmetatable(loop.waiter(), Waiter)
+  waiter.number = last
   waiters[last] = waiter
   loop.alive = loop.alive + 1
   return waiter

@@ -38,9 +38,11 @@ local function is_future(value)
 end
 future.is_future = is_future
 
+-- All that completing it sets is there from the start: it needs no memory then.
 local function new()
   core.check()
-  return setmetatable({}, Future)
+  return setmetatable({ done = false, ok = false, failure = false, traceback = false,
+    heard = false, listeners = false, n = 0 }, Future)
 end
 future.new = new
 
@@ -70,21 +72,27 @@ future.check_number = check_number
 ------------------------------------------------------------------------------
 -- Completing
 
--- Lets all who wait go on: soon, or `sync`: now.
-local function settle(self, sync)
+-- Lets all who wait go on now.
+local function settle_sync(self)
   local listeners = self.listeners
-  self.done, self.listeners = true, nil
-  if not listeners then return end
-  for i = 1, #listeners do
+  self.done, self.listeners = true, false
+  for i = 1, listeners and #listeners or 0 do
     local it = listeners[i]
-    if type(it) == "table" then
-      loop.wake(it, sync)
-    elseif sync then
-      it()
-    else
-      loop.ready(it)
-    end
+    if type(it) == "table" then loop.wake(it, true) else it() end
   end
+end
+
+-- Lets all who wait go on: soon, or `sync`: now. If it raises for lack of memory,
+-- the Future is not done, and may be completed again: for those not told yet.
+local function settle(self, sync)
+  if sync then return settle_sync(self) end
+  local listeners = self.listeners
+  for i = 1, listeners and #listeners or 0 do
+    local it = listeners[i]
+    if type(it) == "table" then loop.wake(it) elseif it then loop.ready(it) end
+    listeners[i] = false
+  end
+  self.done, self.listeners = true, false
 end
 
 local function complete(self, sync, ...)
@@ -204,7 +212,7 @@ function Future:await(timeout)
   check_number(timeout, 1, "await")
   self.heard = true
   if not self.done then
-    local waiter = {}
+    local waiter = loop.waiter()
     if timeout or loop.in_task() then
       local listeners = self.listeners
       if listeners then listeners[#listeners + 1] = waiter else self.listeners = { waiter } end
@@ -251,7 +259,6 @@ end
 local function chain(self, on_value, on_error)
   local result = new()
   depend(result, self)
-  loop.waiting = loop.waiting + 1
   listen(self, function()
     loop.waiting = loop.waiting - 1
     if self.ok then
@@ -262,6 +269,7 @@ local function chain(self, on_value, on_error)
       future.run(result, on_error, self.failure)
     end
   end)
+  loop.waiting = loop.waiting + 1
   return result
 end
 
@@ -364,9 +372,10 @@ function Future.delayed(seconds, fn)
   check_number(seconds, 1, "delayed", true)
   check_function(fn, 2, "delayed", true)
   local self = new()
+  local function run() future.run(self, fn) end
   local timer = loop.after(seconds, function()
     self.on_cancel = nil
-    if fn then future.run(self, fn) else complete(self, false) end
+    if fn then loop.ready(run) else complete(self, false) end
   end)
   self.on_cancel = function() timer:cancel() end
   return self
@@ -450,7 +459,7 @@ end
 ---@param seconds number
 function future.sleep(seconds)
   check_number(seconds, 1, "sleep", true)
-  future.wait({}, seconds)
+  future.wait(loop.waiter(), seconds)
 end
 
 ------------------------------------------------------------------------------

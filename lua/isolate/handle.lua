@@ -232,7 +232,7 @@ function methods:join(timeout)
   check_self(self, "join")
   future.check_number(timeout, 1, "join")
   if core.ended(self.control_port) then return true end
-  local waiter = {}
+  local waiter = loop.waiter()
   local listener <close> = port.private(function() loop.wake(waiter) end)
   core.on_exit(self.control_port, listener.send_port)
   if core.ended(self.control_port) then return true end

@@ -31,7 +31,8 @@ function inline.compute(result, parcel, name)
     future.complete(result, select(2, core.unpack(answer)))
   end
 
-  local start = loop.after(0, function() loop.start(failed, main) end)
+  local function begin() loop.start(failed, main) end
+  local start = loop.after(0, function() loop.ready(begin) end)
   result.on_cancel = function() start:cancel() end
 end
 

@@ -52,25 +52,25 @@ end
 local function after(co, ok, what)
   if ok and what == IDLE then
     if nidle < MAX_IDLE then
+      idle[nidle + 1] = co
       nidle = nidle + 1
-      idle[nidle] = co
     else
       close(co)
     end
   elseif not ok or what ~= WAIT then
     if not forked() then check() end  -- a kill is not an error
+    tasks[co] = nil
     local failed = on_error[co]
-    local trace
     if ok then
       what = "coroutine.yield in a task: a task waits with await, receive or sleep"
     end
-    trace = traceback(co)
+    local traced, trace = pcall(traceback, co)
+    if not traced then trace = "" end  -- no memory for it: the error is told still
     local origin = loop.rethrown  -- where it was before an await raised it here
     loop.rethrown = nil
     if origin and rawequal(origin.failure, what) and origin.traceback then
       trace = origin.traceback .. "\n" .. trace
     end
-    tasks[co] = nil
     close(co)
     if not forked() then check() end
     failed(what, trace)
@@ -100,8 +100,8 @@ end
 
 --- Puts a function at the end of what is ready; it must not raise.
 function loop.ready(fn)
+  ready[last + 1] = fn
   last = last + 1
-  ready[last] = fn
 end
 
 local function run_ready()
@@ -203,6 +203,10 @@ function loop.out_of_work() end
 ------------------------------------------------------------------------------
 -- Waiting
 
+--- A new waiter. What is set later is there from the start: waking it needs no
+-- memory of its own.
+function loop.waiter() return { done = false, task = false, timed_out = false } end
+
 --- Waits until `waiter.done`; `loop.wake(waiter)` sets it. False if nothing is
 -- left that could.
 function loop.wait(waiter)
@@ -215,18 +219,15 @@ function loop.wait(waiter)
   return loop.run(waiter)
 end
 
---- Lets whoever waits for `waiter` go on: soon, or `sync`: at once.
+--- Lets whoever waits for `waiter` go on: soon, or `sync`: at once. If it raises
+-- for lack of memory, `waiter` waits as before.
 function loop.wake(waiter, sync)
   if waiter.done then return end
-  waiter.done = true
   local co = waiter.task
+  if co and not sync then ready[last + 1] = co end
+  waiter.done = true
   if not co then return end
-  if sync then
-    after(co, resume(co))
-  else
-    last = last + 1
-    ready[last] = co
-  end
+  if sync then after(co, resume(co)) else last = last + 1 end
 end
 
 -- A call of `fn` that is to come; keeps the isolate alive until then. May be
@@ -234,9 +235,10 @@ end
 local Call = {}
 Call.__index = Call
 
+-- If `fn` raises for lack of memory, it is called again at the next turn.
 function Call:fire()
-  loop.alive = loop.alive - 1
   self.fn()
+  self:cancel()
 end
 
 function Call:cancel()
@@ -245,11 +247,11 @@ end
 
 Call.__close = Call.cancel
 
---- Calls `fn()`, which must not raise, after `seconds`.
+--- Calls `fn()`, no code of the user's, after `seconds`.
 function loop.after(seconds, fn)
   local call = setmetatable({ fn = fn }, Call)
-  loop.alive = loop.alive + 1
   timers:add(call, now() + seconds)
+  loop.alive = loop.alive + 1
   return call
 end
 

@@ -14,7 +14,7 @@ local CHUNK_TIME = 0.01         -- seconds that a chunk is to take
 local function waiting()
   local waiter
   local function wait()
-    waiter = {}
+    waiter = loop.waiter()
     future.wait(waiter)
     waiter = nil
   end

@@ -205,11 +205,14 @@ local function failed_to_start(pool, problem)
   if pool.failures >= MAX_FAILURES and not next(pool.workers) then
     return give_up(pool, problem)
   end
-  pool.pausing = true
-  loop.after(math.min(1, FIRST_PAUSE * 2 ^ (pool.failures - 1)), function()
+  local function try_again()
     pool.pausing = false
     start_workers(pool)
+  end
+  loop.after(math.min(1, FIRST_PAUSE * 2 ^ (pool.failures - 1)), function()
+    loop.ready(try_again)
   end)
+  pool.pausing = true
 end
 
 -- A worker has ended: the job on its seat has failed.

@@ -179,8 +179,8 @@ local function from_raw(raw)
   local self = receive_port()
   self.send_port, self.id = raw.send_port, raw.id
   rawset(self, "keep_alive", raw.keep_alive)
-  ports[self.id] = self
   rawset(raw, "taken", self)
+  ports[self.id] = self
   return self
 end
 

@@ -100,7 +100,11 @@ local function absolute(path)
   end))
 end
 
-local function sendable(value) return (pcall(core.sendable, value)) end
+local function sendable(value)
+  local ok, why = pcall(core.sendable, value)
+  if why == "not enough memory" then error(why, 0) end
+  return ok
+end
 
 -- Preloaded modules and searchers of the user's, as far as they can be sent.
 local function setup()
@@ -135,15 +139,16 @@ spawn.name_of = name_of
 
 local function integer(value) return value and math.tointeger(value // 1) end
 
--- Starts an isolate. Returns its handle; raises an IsolateSpawnError.
-local function start(kind, opts, reply, fn, ...)
+-- Makes an isolate that is still to be started. Returns its handle, and what
+-- `start` wants.
+local function make(kind, opts, reply, fn, ...)
   if not core.threads then
     error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
   end
   share_layer()
   local fatal = opts.errors_are_fatal
   if fatal == nil then fatal = true end
-  local control, pause, terminate = core.spawn({
+  local control, pause, terminate, made = core.spawn({
     name = opts.name or name_of(fn),
     stack_size = integer(opts.stack_size), memory_limit = integer(opts.memory_limit),
     grace = opts.grace, libs = opts.libs, paused = opts.paused, errors_are_fatal = fatal,
@@ -151,8 +156,20 @@ local function start(kind, opts, reply, fn, ...)
     cpath = opts.cpath or absolute(package and package.cpath),
     on_exit = opts.on_exit, on_error = opts.on_error, reply = reply, setup = setup(),
   }, kind, fn, ...)
-  if not control then error(errors.IsolateSpawnError(pause), 0) end
-  return handle.make(control, pause, terminate)
+  return handle.make(control, pause, terminate), made
+end
+
+-- Starts it, or raises an IsolateSpawnError. The last thing to be done: nothing
+-- may fail after it.
+local function start(made)
+  local ok, why = core.start(made)
+  if not ok then error(errors.IsolateSpawnError(why), 0) end
+end
+
+local function make_and_start(kind, opts, fn, ...)
+  local iso, made = make(kind, opts, nil, fn, ...)
+  start(made)
+  return iso
 end
 
 ------------------------------------------------------------------------------
@@ -163,9 +180,6 @@ end
 -- of an uncaught error; and nil at its end.
 local function reply_to(result, name)
   return port.private(function(self, ok, what, ...)
-    self:close()
-    result.on_cancel = nil
-    if result.timer then result.timer:cancel() end
     if not ok then
       future.fail(result, errors.RemoteError("the answer could not be received: "
         .. errors.message(what), "", name))
@@ -178,6 +192,9 @@ local function reply_to(result, name)
     else
       future.fail(result, errors.RemoteError("computation ended without result", "", name))
     end
+    result.on_cancel = nil
+    if result.timer then result.timer:cancel() end
+    self:close()
   end)
 end
 
@@ -186,21 +203,15 @@ local function limit(result, seconds)
   result.timer = loop.after(seconds, function()
     local stop = result.on_cancel
     if not stop then return end
-    result.on_cancel = nil
     future.fail(result, errors.TimeoutError(string.format(
       "the computation was not done after %g seconds", seconds)))
+    result.on_cancel = nil
     stop()
   end)
 end
 
-local function compute(kind, opts, fn, ...)
-  local result = future.new()
-  local reply = reply_to(result, opts.name or name_of(fn))
-  local started, iso = pcall(start, kind, opts, reply.send_port, fn, ...)
-  if not started then
-    reply:close()
-    errors.rethrow(iso, 4)
-  end
+local function begin(result, reply, kind, opts, fn, ...)
+  local iso, made = make(kind, opts, reply.send_port, fn, ...)
   function result.on_cancel()
     reply:close()
     if result.timer then result.timer:cancel() end
@@ -208,7 +219,18 @@ local function compute(kind, opts, fn, ...)
   end
   if opts.timeout then limit(result, opts.timeout) end
   result.isolate = iso
-  return result
+  start(made)
+end
+
+local function compute(kind, opts, fn, ...)
+  local result = future.new()
+  result.timer = false
+  local reply = reply_to(result, opts.name or name_of(fn))
+  local ok, why = pcall(begin, result, reply, kind, opts, fn, ...)
+  if ok then return result end
+  reply:close()
+  if result.timer then result.timer:cancel() end
+  errors.rethrow(why, 4)
 end
 
 --- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
@@ -257,7 +279,7 @@ end
 function spawn.spawn(fn, message, opts)
   future.check_function(fn, 1, "spawn")
   opts = options.check(opts, 3, "spawn", checkers, 2)
-  local ok, iso = pcall(start, "spawn", opts, nil, fn, message)
+  local ok, iso = pcall(make_and_start, "spawn", opts, fn, message)
   if not ok then errors.rethrow(iso, 3) end
   return iso
 end
@@ -289,7 +311,8 @@ function spawn.spawn_file(path, message, opts)
   local chunk, wrong = load(source, name)
   if not chunk then error("cannot compile " .. wrong, 2) end
   opts.name = opts.name or string.match(path, "[^/\\]+$")
-  local ok, iso = pcall(start, "spawn", opts, nil, spawn.chunk, message, source, name, opts.args)
+  local ok, iso = pcall(make_and_start, "spawn", opts, spawn.chunk, message, source, name,
+    opts.args)
   if not ok then errors.rethrow(iso, 3) end
   return iso
 end

@@ -151,7 +151,7 @@ function Stream:listen(on_message, opts)
       local got, value = pull_next(self)
       if not got then return tell_done(to) end
       while to.paused do
-        gate = {}
+        gate = loop.waiter()
         loop.wait(gate)
       end
       if not to.cancelled then loop.start(uncaught, on_message, value) end
@@ -276,8 +276,8 @@ function Waiter:__close(problem)
   self.done = true
   if problem ~= nil and self.got then
     local from = self.buffer
+    from.queue[from.first_value - 1] = self.value
     from.first_value = from.first_value - 1
-    from.queue[from.first_value] = self.value
   end
 end
 
@@ -286,8 +286,8 @@ function stream.buffer(name)
   local Buffer = kind(name)
 
   local function push(self, value)
+    self.queue[self.last_value + 1] = value
     self.last_value = self.last_value + 1
-    self.queue[self.last_value] = value
   end
 
   local function pop(self)
@@ -300,12 +300,22 @@ function stream.buffer(name)
 
   local function has_values(self) return self.first_value <= self.last_value end
 
-  -- The waiter that came first and still waits.
+  -- The waiter that came first and still waits; it is forgotten when it is done.
   local function next_waiter(self)
     local waiters = self.waiters
     while waiters and waiters[1] do
-      local waiter = table.remove(waiters, 1)
-      if not waiter.done then return waiter end
+      if not waiters[1].done then return waiters[1] end
+      table.remove(waiters, 1)
+    end
+  end
+
+  -- Lets it go on; what it gets is given to it after that, for it may raise.
+  local function wake(waiter)
+    if waiter.watches then
+      loop.wake(waiter.watches)
+      waiter.done = true
+    else
+      loop.wake(waiter)
     end
   end
 
@@ -322,8 +332,8 @@ function stream.buffer(name)
     while has_values(self) do
       local waiter = next_waiter(self)
       if not waiter then return end
-      waiter.got, waiter.value = true, pop(self)
-      loop.wake(waiter)
+      wake(waiter)
+      if not waiter.watches then waiter.got, waiter.value = true, pop(self) end
     end
   end
 
@@ -335,15 +345,14 @@ function stream.buffer(name)
 
   --- Wakes the waiter when there is something, which stays: a to-be-closed value.
   function Buffer:register(waiter)
-    local watcher = { watches = true }
+    local watcher = setmetatable({ watches = waiter, done = false }, { __close = function(it)
+      it.done = true
+      hand_over(self)
+    end })
     local waiters = self.waiters or {}
     self.waiters = waiters
     waiters[#waiters + 1] = watcher
-    function watcher.wake() loop.wake(waiter) end
-    return setmetatable(watcher, { __close = function()
-      watcher.done = true
-      hand_over(self)
-    end })
+    return watcher
   end
 
   --- A value has come.
@@ -359,18 +368,19 @@ function stream.buffer(name)
     end
     local waiter = next_waiter(self)
     if waiter and not waiter.watches then
+      wake(waiter)
       waiter.got, waiter.value = true, value
-      loop.wake(waiter)
     else
       push(self, value)
-      if waiter then waiter.wake() end
+      if waiter then wake(waiter) end
     end
   end
 
   function Buffer:pull(timeout)
     if has_values(self) then return true, pop(self) end
     if self.closed then return false, "closed" end
-    local waiter <close> = setmetatable({ buffer = self }, Waiter)
+    local waiter <close> = setmetatable(loop.waiter(), Waiter)
+    waiter.buffer, waiter.got, waiter.value = self, false, false
     local waiters = self.waiters
     if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
     local over = future.wait(waiter, timeout, 4)
@@ -400,13 +410,14 @@ function stream.buffer(name)
     check_self(self, "close")
     if self.closed then return end
     self.closed = true
-    self.queue, self.first_value, self.last_value = {}, 1, 0
+    self.first_value, self.last_value = 1, 0
     local waiter = next_waiter(self)
     while waiter do
-      if waiter.watches then waiter.wake() else loop.wake(waiter) end
+      wake(waiter)
       waiter = next_waiter(self)
     end
     if self.subscription then tell_done(self.subscription) end
+    self.queue = {}
   end
 
   return Buffer
@@ -419,7 +430,7 @@ end
 
 --- What an object of a buffer's class begins with.
 function stream.fill(self)
-  self.queue, self.first_value, self.last_value = {}, 1, 0
+  self.queue, self.first_value, self.last_value, self.closed = {}, 1, 0, false
   return self
 end
 

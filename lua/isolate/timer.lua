@@ -1,6 +1,9 @@
 --- Timers in the order of their deadlines; equal ones in the order of their
 -- making. A binary heap, without a clock of its own: whoever uses it says what
 -- time it is.
+--
+-- Even a call may raise for lack of memory. So nothing is called while the heap
+-- is in disorder, and what needs memory comes first.
 
 local Timers = {}
 Timers.__index = Timers
@@ -9,56 +12,59 @@ function Timers.new()
   return setmetatable({ n = 0, made = 0 }, Timers)
 end
 
-local function before(a, b)
-  if a.deadline ~= b.deadline then return a.deadline < b.deadline end
-  return a.order < b.order
-end
-
-local function up(heap, i)
-  local timer = heap[i]
-  while i > 1 and before(timer, heap[i // 2]) do
-    heap[i] = heap[i // 2]
-    heap[i].place = i
+-- Puts `timer` where it belongs in a heap of `n`: place `i` is free, others move
+-- there from above or below.
+local function put(heap, n, i, timer)
+  local deadline, order = timer.deadline, timer.order
+  while i > 1 do
+    local parent = heap[i // 2]
+    if parent.deadline < deadline
+      or parent.deadline == deadline and parent.order < order then break end
+    heap[i] = parent
+    parent.place = i
     i = i // 2
   end
-  heap[i], timer.place = timer, i
-end
-
-local function down(heap, i)
-  local timer, n = heap[i], heap.n
   while 2 * i <= n do
-    local child = 2 * i
-    if child < n and before(heap[child + 1], heap[child]) then child = child + 1 end
-    if not before(heap[child], timer) then break end
-    heap[i] = heap[child]
-    heap[i].place = i
-    i = child
+    local at = 2 * i
+    local child, other = heap[at], at < n and heap[at + 1]
+    if other and (other.deadline < child.deadline
+      or other.deadline == child.deadline and other.order < child.order) then
+      child, at = other, at + 1
+    end
+    if deadline < child.deadline
+      or deadline == child.deadline and order < child.order then break end
+    heap[i] = child
+    child.place = i
+    i = at
   end
-  heap[i], timer.place = timer, i
+  heap[i] = timer
+  timer.place = i
 end
 
 --- Adds a table, which gets the fields `deadline`, `order` and `place`.
 function Timers:add(timer, deadline)
-  self.made = self.made + 1
-  self.n = self.n + 1
-  timer.deadline, timer.order = deadline, self.made
-  self[self.n] = timer
-  up(self, self.n)
+  local n, made = self.n + 1, self.made + 1
+  timer.deadline, timer.order, timer.place = deadline, made, false
+  put(self, n - 1, n, timer)
+  self.n, self.made = n, made
+end
+
+--- Gives a timer that is in another deadline, as if it had been made now. Needs
+-- no memory.
+function Timers:move(timer, deadline)
+  local made = self.made + 1
+  timer.deadline, timer.order, self.made = deadline, made, made
+  put(self, self.n, timer.place, timer)
 end
 
 --- Takes a timer out; false if it is not in.
 function Timers:remove(timer)
-  local i = timer.place
+  local i, n = timer.place, self.n
   if not i then return false end
-  local last = self[self.n]
-  self[self.n] = nil
-  self.n = self.n - 1
-  timer.place = nil
-  if last ~= timer then
-    self[i], last.place = last, i
-    up(self, i)
-    down(self, last.place)
-  end
+  if i < n then put(self, n - 1, i, self[n]) end
+  self[n] = nil
+  self.n = n - 1
+  timer.place = false
   return true
 end
 
@@ -68,14 +74,12 @@ function Timers:next()
   return first and first.deadline
 end
 
---- Takes out the first timer if it is due at `now` and was made no later than
--- number `made`: so that a timer which makes new ones does not go on for ever.
+--- The first timer if it is due at `now` and was made no later than number
+-- `made`: so that a timer which makes new ones does not go on for ever. It stays
+-- in: whoever serves it takes it out, or moves it.
 function Timers:due(now, made)
   local first = self[1]
-  if first and first.deadline <= now and first.order <= made then
-    self:remove(first)
-    return first
-  end
+  if first and first.deadline <= now and first.order <= made then return first end
 end
 
 return Timers

@@ -22,11 +22,10 @@ function Timer:fire(time)
     local late = time - self.deadline
     local missed = period > 0 and late // period or 0
     self.tick = self.tick + 1 + math.tointeger(missed)
-    timers:add(self, self.deadline + (missed + 1) * period)
+    timers:move(self, self.deadline + (missed + 1) * period)
   else
     self.tick = 1
-    self.active = false
-    loop.alive = loop.alive - 1
+    self:cancel()
   end
   loop.start(uncaught, self.fn, self)
 end
@@ -39,9 +38,9 @@ end
 function Timer:cancel()
   check_self(self, "cancel")
   if not self.active then return end
+  timers:remove(self)
   self.active = false
   loop.alive = loop.alive - 1
-  timers:remove(self)
 end
 
 ---@return boolean
@@ -56,8 +55,8 @@ local function make(seconds, fn, periodic, name)
   seconds = math.max(0, seconds)
   local self = setmetatable({ fn = fn, active = true, tick = 0 }, Timer)
   if periodic then self.period = seconds < 1e-9 and 0 or seconds end  -- no clock has less
-  loop.alive = loop.alive + 1
   timers:add(self, core.now() + seconds)
+  loop.alive = loop.alive + 1
   return self
 end
 

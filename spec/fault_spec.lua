@@ -1,0 +1,398 @@
+-- fault_spec.lua
+-- Out of everything: memory, threads, descriptors. A preloaded library
+-- (spec/host/fault.c) refuses them at the first, the second, … call, while
+-- small programs (spec/support/fault.lua) run in a child process. Each refusal
+-- is a Lua error, or an error of the isolate that its spawner hears of; nothing
+-- crashes, hangs, leaks or stays half done; and then the program works.
+--
+-- ISOLATE_STRESS=1 tries every call, which takes minutes; else a sample.
+
+local helper = require "spec.helper"
+
+local stress = (tonumber(os.getenv "ISOLATE_STRESS") or 0) > 0
+
+-- Builds spec/host/fault.c; returns the directory of fault.so.
+local built
+local function build()
+  if built then return built end
+  local dir = helper.tempdir()
+  local pipe <close> = assert(io.popen("pkg-config --cflags lua5.4 2>/dev/null"
+    .. " || pkg-config --cflags lua-5.4 2>/dev/null"))
+  local flags = pipe:read() or "-I/usr/include/lua5.4"
+  local command = ("%s -std=gnu11 -g -O1 -Wall -Wextra -Werror -shared -fPIC -Wl,-z,lazy"
+    .. " -o %s/fault.so spec/host/fault.c %s -pthread -ldl"):format(os.getenv "CC" or "cc", dir, flags)
+  assert(os.execute(command), "cannot build: " .. command)
+  built = dir
+  return dir
+end
+
+-- Runs a program with the library preloaded; before a sanitizer's, if there is one.
+local function play(code, opts)
+  local dir = build()
+  opts = opts or {}
+  opts.env = opts.env or {}
+  opts.env.LD_PRELOAD = dir .. "/fault.so " .. (os.getenv "LD_PRELOAD" or "")
+  opts.env.ASAN_OPTIONS = (os.getenv "ASAN_OPTIONS" or "") .. ":verify_asan_link_order=0"
+  return helper.lua(([[
+    package.cpath = "%s/?.so;" .. package.cpath
+    local Isolate, fault = require "isolate", require "fault"
+    ]]):format(dir) .. code, opts)
+end
+
+-- … which ends well and says nothing but `expected`.
+local function plays(expected, code, opts)
+  local result = play(code, opts)
+  assert.are.equal("", result.stderr)
+  assert.are.equal(expected, result.stdout)
+  assert.are.equal(0, result.status)
+end
+
+-- What stderr says but of Futures that the program had no chance to ask.
+local function other(text)
+  return (text:gsub("isolate: a Future failed and nobody asked for it: not enough memory\n+", ""))
+end
+
+-- All calls of the allocator, or every `stride`-th.
+local function sweep(name, who, stride)
+  local result = play(("require 'spec.support.fault'.sweep(%q, %q, %d)"):format(name, who,
+    stress and 1 or stride), { guard = stress and 300 or 20 })
+  assert.are.equal("", other(result.stderr))
+  assert.are.equal("clean", result.stdout:match "([^\n]*)\n$", result.stdout)
+  assert.are.equal(0, result.status)
+end
+
+describe("without memory #host", function()
+  for _, value in ipairs { "int", "table", "closure", "transfer", "large" } do
+    local stride = value == "large" and 9 or 1
+
+    it("a program that receives " .. value .. " has an error, and goes on", function()
+      sweep("receives " .. value, "here", stride)
+    end)
+
+    it("a program that listens for " .. value .. " has an error, and goes on", function()
+      sweep("listens for " .. value, "here", stride + 2)
+    end)
+
+    it("a program that runs an isolate with " .. value .. " has an error, and goes on", function()
+      sweep("runs with " .. value, "here", stride + 6)
+    end)
+
+    it("an isolate that is run with " .. value .. " fails its Future", function()
+      sweep("runs with " .. value, "others", 137)
+    end)
+  end
+
+  for _, name in ipairs { "spawns", "controls", "exits with a message" } do
+    it("a program that " .. name .. " has an error, and goes on", function()
+      sweep(name, "here", 5)
+    end)
+
+    it("an isolate of a program that " .. name .. " is heard of", function()
+      sweep(name, "others", 171)
+    end)
+  end
+
+  for _, name in ipairs { "opens ports", "explains", "has tasks and timers" } do
+    it("a program that " .. name .. " has an error, and goes on", function()
+      sweep(name, "here", 5)
+    end)
+  end
+
+  -- A state that failed halfway was taken for whole by the next `require`.
+  it("a main isolate cannot be made, and then can, and ends", function()
+    local result = play(([[
+      local script = "local Isolate = require 'isolate'"
+        .. " assert(Isolate.run(function(x) return x + 1 end, 1):await(20) == 2)"
+      local ok, problem = fault.fresh(script, "memory", 1 << 40)
+      assert(ok, problem)
+      for _, times in ipairs { 1, 2, 0 } do
+        for n = 1, 1 << 40, %d do
+          local first, why, again, problem, refused = fault.fresh(script, "memory", n, times)
+          if refused == 0 then break end
+          assert(first or why:find "not enough memory" or why:find "cannot start a thread", why)
+          assert(again, problem)
+        end
+      end
+      print "clean"
+    ]]):format(stress and 1 or 151), { guard = stress and 300 or 20 })
+    assert.are.equal("", result.stderr)
+    assert.are.equal("clean\n", result.stdout)
+  end)
+
+  -- The notice is made when the listener is registered: at its death the isolate
+  -- may have no memory for it.
+  it("an isolate that cannot even begin is heard of", function()
+    plays("not enough memory\nnil\nnot enough memory\n", [[
+      local errors <close> = Isolate.ReceivePort()
+      local out <close> = Isolate.ReceivePort()
+      Isolate.run(function() end):await(10)
+      fault.arm("memory", 1, 0, "others")
+      Isolate.spawn(function() end, nil, { on_error = errors.send_port, on_exit = out.send_port })
+      print(errors:receive(10)[1])
+      print(out:receive(10))
+      print(select(2, pcall(function() Isolate.run(function() end):await(10) end)).message)
+      fault.disarm()
+    ]])
+  end)
+
+  -- The isolate was started before its handle could be made: the call raised, and
+  -- an isolate that nobody knew of ran.
+  it("a spawn that raises has started nothing", function()
+    plays("none\n", ([[
+      local port <close> = Isolate.ReceivePort()
+      local function start() Isolate.spawn(function(p) p:send "runs" end, port.send_port):join(10) end
+      for _ = 1, 3 do start() port:receive(10) end
+      for n = 1, 1 << 40, %d do
+        local iso
+        local function try() iso = Isolate.spawn(function(p) p:send "runs" end, port.send_port) end
+        fault.arm("memory", n, 2, "here")
+        local ok = pcall(try)
+        local _, refused = fault.disarm()
+        if iso then
+          assert(iso:join(10))
+          assert(port:receive(0) == "runs")
+        else
+          assert(not ok and #Isolate.list() == 1, n)
+        end
+        if refused == 0 then break end
+      end
+      assert(select(2, port:receive(0.05)) == "timeout")
+      print "none"
+    ]]):format(stress and 1 or 2))
+  end)
+
+  it("a Future whose answer could not be taken does not wait for ever", function()
+    plays("done\n", [[
+      local function turn() return Isolate.run(function(...) return ... end, {}, "a", 2) end
+      for _ = 1, 3 do turn():await(10) end
+      for n = 1, 60 do
+        for _, times in ipairs { 2, 0 } do
+          local future = turn()
+          fault.arm("memory", n, times, "here")
+          pcall(future.await, future)
+          fault.disarm()
+          local ok, problem = pcall(future.await, future, 10)
+          assert(future:is_done(), n)
+        end
+      end
+      print "done"
+    ]])
+  end)
+
+  -- A module that could not be looked up for lack of memory went as a copy.
+  it("what goes by name does not go by value", function()
+    plays("by name\n", [[
+      package.path = "./?.lua;" .. package.path
+      local mod = require "mod"
+      local port <close> = Isolate.ReceivePort()
+      for n = 1, 200 do
+        for times = 1, 3 do
+          package.loaded.mod = nil
+          mod = require "mod"
+          fault.arm("memory", n, times, "here")
+          local ok, problem = pcall(port.send_port.send, port.send_port, mod)
+          fault.disarm()
+          if ok then assert(port:receive(10) == mod, "a copy came")
+          else assert(tostring(problem):find "not enough memory", problem) end
+        end
+      end
+      print "by name"
+    ]], { files = { ["mod.lua"] = "return { name = 'mod', f = function() end }" } })
+  end)
+end)
+
+describe("without threads #host", function()
+  it("spawn, run and compute raise an IsolateSpawnError, and the program goes on", function()
+    plays(("IsolateSpawnError: cannot start a thread: Resource temporarily unavailable\n"):rep(3)
+      .. "IsolateSpawnError\n42\n", [[
+      local function text(ok, problem) assert(not ok) return tostring(problem) end
+      fault.arm("thread", 1, 0)
+      print(text(pcall(Isolate.run, function() end)))
+      print(text(pcall(Isolate.compute, function() end, nil, { timeout = 1000 })))
+      print(text(pcall(Isolate.spawn, function() end)))
+      print(select(2, pcall(Isolate.run, function() end)).name)
+      fault.disarm()
+      print(Isolate.run(function() return 42 end):await(10))
+      Isolate.loop()  -- nothing is left open
+      while #Isolate.list() > 1 do Isolate.sleep(0.001) end
+    ]])
+  end)
+
+  it("an isolate that spawns has the error, too", function()
+    plays("IsolateSpawnError\n", [[
+      local reply <close> = Isolate.ReceivePort()
+      Isolate.spawn(function(p)
+        local inbox <close> = Isolate.ReceivePort()
+        p:send(inbox.send_port)
+        inbox:receive(10)
+        p:send(select(2, pcall(Isolate.spawn, print)).name)
+      end, reply.send_port)
+      local inbox = reply:receive(10)
+      fault.arm("thread", 1, 0)
+      inbox:send "go"
+      print(reply:receive(10))
+    ]])
+  end)
+
+  -- The helper that sends the signal again: without it the first one has to do,
+  -- and each further kill sends another.
+  for _, kind in ipairs {
+    { "spins", "ready:send 'on' while true do end" },
+    { "spins in pcall", "ready:send 'on' while true do pcall(function() while true do end end) end" },
+    { "waits", "ready:send 'on' Isolate.ReceivePort():receive()" },
+  } do
+    it("an isolate that " .. kind[1] .. " can be killed #signal", function()
+      plays("killed\nkilled\n", ([[
+        local ready <close> = Isolate.ReceivePort()
+        for _ = 1, 2 do
+          local iso = Isolate.spawn(function(ready) %s end, ready.send_port)
+          assert(ready:receive(10) == "on")
+          fault.arm("thread", 1, 0)
+          for _ = 1, 1000 do
+            iso:kill(Isolate.immediate)
+            if iso:join(0.01) then break end
+          end
+          fault.disarm()
+          assert(iso:join(0))
+          print "killed"
+        end
+      ]]):format(kind[2]))
+    end)
+  end
+
+  it("the end of the program stops what runs #signal", function()
+    plays("ends\n", [[
+      local ready <close> = Isolate.ReceivePort()
+      for _ = 1, 4 do
+        Isolate.spawn(function(p) p:send "on" while true do pcall(function() while true do end end) end end,
+          ready.send_port)
+        ready:receive(10)
+      end
+      fault.arm("thread", 1, 0)
+      print "ends"
+    ]])
+  end)
+end)
+
+describe("without descriptors #host", function()
+  it("fd() is nil, and all else works", function()
+    plays("nil\n42\n7\ntrue\n", [[
+      fault.arm("descriptor", 1, 0)
+      print(Isolate.fd())
+      print(Isolate.run(function() return 42 end):await(10))
+      local port <close> = Isolate.ReceivePort()
+      port.send_port:send(7)
+      print(port:receive(10))
+      fault.disarm()
+      print(Isolate.fd() ~= nil)
+    ]])
+  end)
+
+  -- The descriptors of the process are really gone here.
+  it("of the process isolates run, with modules that are loaded already", function()
+    plays("42\nmessage\nnil\nToo many open files\n42\n", [[
+      Isolate.run(function() end):await(10)
+      fault.descriptors(64)
+      local files = {}
+      while true do
+        local file = io.open "/dev/null"
+        if not file then break end
+        files[#files + 1] = file
+      end
+      print(Isolate.run(function() return 42 end):await(10))
+      local port <close> = Isolate.ReceivePort()
+      Isolate.spawn(function(p) p:send "message" end, port.send_port)
+      print(port:receive(10))
+      print(Isolate.fd())
+      print(Isolate.run(function()
+        local file, why = io.popen "true"
+        assert(not file)
+        return why:match "Too many open files"
+      end):await(10))
+      for _, file in ipairs(files) do file:close() end
+      print(Isolate.run(function() return 42 end):await(10))
+    ]])
+  end)
+end)
+
+describe("under a memory_limit", function()
+  -- Each limit from far too small to enough; `fn` returns "fine".
+  local function limits(fn, message)
+    local Isolate = require "isolate"
+    local failed, worked = 0, 0
+    for kib = 4, 400, stress and 1 or 11 do
+      local ok, result = pcall(function()
+        return Isolate.compute(fn, message, { memory_limit = kib * 1024 }):await(20)
+      end)
+      if ok then
+        assert.are.equal("fine", result)
+        worked = worked + 1
+      else
+        assert.are.equal("not enough memory", tostring(result.message):match "not enough memory",
+          kib .. " KiB: " .. tostring(result))
+        failed = failed + 1
+      end
+    end
+    assert(failed > 0 and worked > 0)
+  end
+
+  it("a computation works or fails for lack of memory", function()
+    limits(function() return "fine" end)
+  end)
+
+  it("a message is received or not", function()
+    local text = {}
+    for i = 1, 500 do text[i] = "text number " .. i end
+    limits(function(list) return #list == 500 and "fine" end, text)
+  end)
+
+  it("code is loaded or not", function()
+    limits(function()
+      assert(load("return {" .. ("'a', "):rep(500) .. "}"))()
+      return require "spec.fixtures.geometry" and "fine"
+    end)
+  end)
+
+  it("an isolate that goes on eating memory in pcall takes no other down, and can be killed", function()
+    local Isolate = require "isolate"
+    local ready <close> = Isolate.ReceivePort()
+    local iso = Isolate.spawn(function(p)
+      for turn = 1, math.huge do
+        pcall(function()
+          local chain
+          while true do chain = { chain } end
+        end)
+        if turn == 3 then p:send "eats" end
+      end
+    end, ready.send_port, { memory_limit = 300 * 1024 })
+    assert.are.equal("eats", ready:receive(20))
+    for i = 1, 5 do
+      local text = Isolate.run(function(x) return ("x"):rep(1e5) .. x end, i):await(20)
+      assert.are.equal(i, tonumber(text:sub(100001)))
+    end
+    iso:kill(Isolate.immediate)
+    assert(iso:join(20))
+  end)
+
+  it("a spawned isolate's error and end are both heard of", function()
+    local Isolate = require "isolate"
+    local failed, worked = 0, 0
+    for kib = 4, 400, stress and 1 or 11 do
+      local errors <close> = Isolate.ReceivePort()
+      local out <close> = Isolate.ReceivePort()
+      Isolate.spawn(function(p) p:send "fine" end, errors.send_port, {
+        memory_limit = kib * 1024, on_error = errors.send_port, on_exit = out.send_port })
+      local message = errors:receive(20)
+      if message == "fine" then
+        worked = worked + 1
+      else
+        assert.are.equal("not enough memory", message[1]:match "not enough memory", message[1])
+        failed = failed + 1
+      end
+      local none, why = out:receive(20)
+      assert.is_nil(none)
+      assert.is_nil(why)
+    end
+    assert(failed > 0 and worked > 0)
+  end)
+end)
