@@ -141,7 +141,8 @@ static void *early_block (size_t n) {
 }
 
 
-static __thread int looking __attribute__((tls_model("initial-exec")));
+/* 'dlsym' calls us back, which its declaration denies: hence volatile. */
+static __thread volatile int looking __attribute__((tls_model("initial-exec")));
 
 static void *next (const char *name, void **known) {
   if (*known == NULL && !looking) {
@@ -155,7 +156,7 @@ static void *next (const char *name, void **known) {
 
 void *malloc (size_t n) {
   void *p;
-  if (NEXT(malloc) == NULL) return early_block(n);
+  if (looking || NEXT(malloc) == NULL) return early_block(n);
   if (fails(MEMORY)) {
     errno = ENOMEM;
     return NULL;
@@ -168,7 +169,7 @@ void *malloc (size_t n) {
 
 void *calloc (size_t n, size_t size) {
   void *p;
-  if (NEXT(calloc) == NULL) return early_block(n * size);
+  if (looking || NEXT(calloc) == NULL) return early_block(n * size);
   if (fails(MEMORY)) {
     errno = ENOMEM;
     return NULL;
