@@ -46,12 +46,23 @@ static int who;				/* where */
 static pthread_t arming;		/* 'here' */
 static long first, times;		/* the calls that fail; 0 times = no end */
 static long seen, refused;		/* atomic */
+static int sanitized;			/* a sanitizer is in the process */
+
+
+/* Is the caller the C library, or a sanitizer, which ends the process when it
+** has no memory? */
+static int foreign (const void *caller) {
+  Dl_info info;
+  return dladdr(caller, &info) == 0 || strstr(info.dli_fname, "/libc.so") != NULL ||
+         strstr(info.dli_fname, "/ld-") != NULL || strstr(info.dli_fname, "san.so") != NULL;
+}
 
 
 /* Is this call to fail? */
-static int fails (int what) {
+static int fails (int what, const void *caller) {
   long i;
   if (__atomic_load_n(&armed, __ATOMIC_ACQUIRE) != what) return 0;
+  if (sanitized && caller != NULL && foreign(caller)) return 0;
   if (who != ALL && (who == HERE) != (pthread_equal(pthread_self(), arming) != 0))
     return 0;
   i = __atomic_add_fetch(&seen, 1, __ATOMIC_RELAXED);
@@ -156,8 +167,8 @@ static void *next (const char *name, void **known) {
 
 void *malloc (size_t n) {
   void *p;
-  if (looking || NEXT(malloc) == NULL) return early_block(n);
-  if (fails(MEMORY)) {
+  if (looking || NEXT(free) == NULL || NEXT(malloc) == NULL) return early_block(n);
+  if (fails(MEMORY, __builtin_return_address(0))) {
     errno = ENOMEM;
     return NULL;
   }
@@ -169,8 +180,8 @@ void *malloc (size_t n) {
 
 void *calloc (size_t n, size_t size) {
   void *p;
-  if (looking || NEXT(calloc) == NULL) return early_block(n * size);
-  if (fails(MEMORY)) {
+  if (looking || NEXT(free) == NULL || NEXT(calloc) == NULL) return early_block(n * size);
+  if (fails(MEMORY, __builtin_return_address(0))) {
     errno = ENOMEM;
     return NULL;
   }
@@ -183,7 +194,7 @@ void *calloc (size_t n, size_t size) {
 void *realloc (void *old, size_t n) {
   void *p;
   if (NEXT(realloc) == NULL) abort();
-  if (fails(MEMORY)) {
+  if (fails(MEMORY, __builtin_return_address(0))) {
     errno = ENOMEM;
     return NULL;
   }
@@ -196,6 +207,7 @@ void *realloc (void *old, size_t n) {
 
 void free (void *p) {
   if ((char *)p >= early && (char *)p < early + sizeof(early)) return;
+  if (NEXT(free) == NULL) return;  /* 'dlsym' is looking for it */
   forget(p);
   NEXT(free)(p);
 }
@@ -203,13 +215,13 @@ void free (void *p) {
 
 int pthread_create (pthread_t *thread, const pthread_attr_t *attr,
                     void *(*fn) (void *), void *arg) {
-  if (fails(THREAD)) return EAGAIN;
+  if (fails(THREAD, NULL)) return EAGAIN;
   return NEXT(pthread_create)(thread, attr, fn, arg);
 }
 
 
 int eventfd (unsigned int count, int flags) {
-  if (fails(DESCRIPTOR)) {
+  if (fails(DESCRIPTOR, NULL)) {
     errno = EMFILE;
     return -1;
   }
@@ -224,6 +236,7 @@ int eventfd (unsigned int count, int flags) {
 ** ======================================================= */
 
 static void arm (int what, long n, long count, int where) {
+  sanitized = dlsym(RTLD_DEFAULT, "__asan_init") != NULL;
   first = n;
   times = count;
   who = where;
