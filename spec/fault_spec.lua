@@ -45,7 +45,7 @@ local function plays(expected, code, opts)
   local result = play(code, opts)
   assert.are.equal("", result.stderr)
   assert.are.equal(expected, result.stdout)
-  assert.are.equal(0, result.status)
+  assert.are.equal(0, result.status, "signal " .. tostring(result.signal))
 end
 
 -- What stderr says but of Futures that the program had no chance to ask.
@@ -59,7 +59,7 @@ local function sweep(name, who, stride)
     stress and 1 or stride), { guard = stress and 300 or 20 })
   assert.are.equal("", other(result.stderr))
   assert.are.equal("clean", result.stdout:match "([^\n]*)\n$", result.stdout)
-  assert.are.equal(0, result.status)
+  assert.are.equal(0, result.status, "signal " .. tostring(result.signal))
 end
 
 describe("without memory #host", function()
