@@ -6,3 +6,4 @@ files["spec"].allow_defined = true            -- specs send functions that read 
 files["examples"].allow_defined = true
 exclude_files = { "build", "lua_modules", "luarocks" }
 files["spec"].ignore = { "131" }               -- and set some for that
+files["examples/tutorial/robust_ports.lua"].ignore = { "614" }  -- it prints a space at the end, as the tutorial does

@@ -28,8 +28,8 @@ OBJECTS  = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/*.c))
 
 # What each target needs, as Debian packages.
 FOR_BUILD = lua5.4 liblua5.4-dev gcc libc6-dev
-FOR_RUN   = $(FOR_BUILD) lua-cjson lua-system lua-filesystem lua-socket lua-zlib
-FOR_TEST  = $(FOR_RUN) lua-busted
+FOR_RUN   = $(FOR_BUILD) lua-cjson lua-system
+FOR_TEST  = $(FOR_RUN) lua-busted lua-filesystem lua-socket lua-sql-sqlite3 lua-zlib
 FOR_LINT  = $(FOR_BUILD) clang lua-check luarocks
 FOR_TSAN  = $(FOR_TEST) dpkg-dev
 FOR_FUZZ  = $(FOR_BUILD) clang libclang-rt-dev llvm dpkg-dev

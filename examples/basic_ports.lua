@@ -1,5 +1,6 @@
 -- basic_ports.lua: the tutorials' Worker. Two isolates that exchange ports first and messages afterwards:
--- one parses JSON for the other, until the other has had enough. It ends by closing its ports.
+-- one parses JSON for the other, until the other has had enough. The tutorials' ports stay open, so they never end; here
+-- both are closed. (examples/tutorial/robust_ports.lua adds what a program in use needs.)
 -- Run it:  lua5.4 examples/basic_ports.lua
 local Isolate = require "isolate"
 local json = require "cjson"

@@ -13,10 +13,13 @@ local function run(name, photos)
   })
 end
 
+-- The programs in examples/ and in examples/tutorial/; deeper folders hold their modules.
 local function examples()
   local names = {}
-  for name in lfs.dir "examples" do
-    if name:find "%.lua$" then names[#names + 1] = name end
+  for _, folder in ipairs {"", "tutorial/"} do
+    for name in lfs.dir("examples/" .. folder) do
+      if name:find "%.lua$" then names[#names + 1] = folder .. name end
+    end
   end
   table.sort(names)
   return names
