@@ -124,6 +124,21 @@ describe("the robust Worker", function()
     ]]))
   end)
 
+  it("closes its port with the last answer, even if the other isolate goes on", function()
+    assert.equal("one\tkey: long\n--- port closed --- \nnil\ttimeout\n", output(robust, [[
+      function start_remote_isolate(send_port)
+        local commands, _ = Isolate.ReceivePort(), Isolate.ReceivePort()
+        send_port:send(commands.send_port)
+        handle_commands(commands, send_port)
+      end
+      local worker = Worker.spawn()
+      report("one", worker:parse_json(LONG))
+      worker:close()
+      Isolate.loop()
+      print(worker.isolate:join(0))
+    ]]))
+  end)
+
   it("gives each of many callers the answer to its own request, whatever the order", function()
     assert.equal("500 own answers, 100 failed, in another order\n--- port closed --- \n", output(robust, [[
       local worker = Worker.spawn()
@@ -296,6 +311,27 @@ describe("the store", function()
     assert.equal(16, fresh:count "messages")
   end)
 
+  it("lets a writer read what it changes: of two that count up nothing is lost", function()
+    store:write(function() store:insert_all("messages", { { content = "0" } }) end)
+    local function count_up(times)
+      local own <close> = Store.open({ messages }, where)
+      for _ = 1, times do
+        own:write(function()
+          local old = own:execute("select content from messages")[1].content
+          own:execute("update messages set content = '" .. math.tointeger(old) + 1 .. "'")
+        end)
+      end
+    end
+    Isolate.Future.all { Isolate.run(count_up, 100), Isolate.run(count_up, 100) }:await(GUARD)
+    assert.equal("200", store:execute("select content from messages")[1].content)
+  end)
+
+  it("keeps text as it is", function()
+    local text = "O'Brien \" 작업 완료; drop table messages --"
+    store:write(function() store:insert_all("messages", { { content = text } }) end)
+    assert.equal(text, store:execute("select content from messages")[1].content)
+  end)
+
   it("loses the transaction of a writer that is killed, nothing else, and goes on", function()
     local port <close> = Isolate.ReceivePort()
     local writer = Isolate.spawn(function(ready)
@@ -316,6 +352,7 @@ describe("the store", function()
   end)
 
   it("stays in its isolate", function()
-    assert.error_matches(function() Isolate.run(function() return store end) end, "cannot send fn.upvalue 'store'", 1, true)
+    assert.has_error(function() Isolate.run(type, store) end,
+      "cannot send argument[1]: a Store stays in its isolate")
   end)
 end)

@@ -9,7 +9,7 @@
 local Isolate = require "isolate"
 local sqlite  = require "luasql.sqlite3"
 
-local Store = {__name = "Store", __transfer = false}   -- a connection stays in its isolate
+local Store = {__name = "Store"}
 Store.__index = Store
 
 local PATIENCE <const> = 10000                         -- milliseconds to wait for other writers
@@ -129,7 +129,7 @@ function Store:close()
   if stores[self.path] == self then stores[self.path] = nil end
 end
 
-Store.__close = Store.close
+Store.__close = Store.close                            -- what can be closed cannot be sent
 
 ------------------------------------------------------------------------------
 -- Writing and watching
@@ -153,7 +153,7 @@ function Store:write(fn)
     fn()
     changes = take_changes(self)
   end)
-  if next(changes) then self.commits:send(changes) end
+  self.commits:send(changes)
 end
 
 -- Calls on_change(ids) here for each commit, in whatever isolate, that changed objects of `collection`.
