@@ -332,7 +332,7 @@ describe("the store", function()
     assert.equal(text, store:execute("select content from messages")[1].content)
   end)
 
-  it("loses the transaction of a writer that is killed, nothing else, and goes on", function()
+  it("loses the transaction of a writer that is killed, nothing else, and goes on #signal", function()
     local port <close> = Isolate.ReceivePort()
     local writer = Isolate.spawn(function(ready)
       local own = Store.open({ messages }, where)
