@@ -139,6 +139,19 @@ describe("the robust Worker", function()
     ]]))
   end)
 
+  -- A sync Completer goes on in the middle of handling the answer, so the close within came twice.
+  it("is closed once by a task that closes it as soon as it has its answer", function()
+    assert.equal("--- port closed --- \nkey\n", output(robust, [[
+      local worker = Worker.spawn()
+      Isolate.async(function()
+        local data = worker:parse_json '{"key": "key"}':await()
+        worker:close()
+        print(data.key)
+      end):await()
+      Isolate.loop()
+    ]]))
+  end)
+
   it("gives each of many callers the answer to its own request, whatever the order", function()
     assert.equal("500 own answers, 100 failed, in another order\n--- port closed --- \n", output(robust, [[
       local worker = Worker.spawn()
@@ -302,13 +315,17 @@ describe("the store", function()
     store = again
   end)
 
+  -- SQLite refused one in a thousand of them ("database is locked"), without a wait, when it turned the file to WAL.
   it("can be opened first by many isolates at once", function()
-    where.name = "fresh"
+    local function open_fresh(count)
+      for i = 1, count do
+        local fresh <close> = Store.open({ messages }, { directory = directory, name = "fresh " .. i })
+        assert(fresh:count "messages" == 0)
+      end
+    end
     local openers = {}
-    for i = 1, 8 do openers[i] = Isolate.run(write, "opener " .. i, 1) end
+    for i = 1, 8 do openers[i] = Isolate.run(open_fresh, 10) end
     Isolate.Future.all(openers):await(GUARD)
-    local fresh <close> = Store.open({ messages }, where)
-    assert.equal(16, fresh:count "messages")
   end)
 
   it("lets a writer read what it changes: of two that count up nothing is lost", function()

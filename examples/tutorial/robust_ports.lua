@@ -53,7 +53,8 @@ function Worker.spawn()
     isolate = isolate, responses = responses, commands = commands,
     active_requests = {},                              -- id → Completer
     id_counter = 0,
-    closed = false,
+    closed = false,                                    -- takes no more requests
+    port_closed = false,                               -- has no more to answer
   }, Worker)
   responses:listen(function(message) self:handle_response(message) end)
   return self
@@ -79,7 +80,8 @@ function Worker:close()
 end
 
 function Worker:close_port_when_idle()
-  if not next(self.active_requests) then
+  if not self.port_closed and not next(self.active_requests) then
+    self.port_closed = true
     self.responses:close()
     print "--- port closed --- "
   end

@@ -31,13 +31,17 @@ function Store:execute(statement)
   return rows
 end
 
--- Calls fn() between a begin and a commit; if it fails, there is a rollback, and its error goes on.
+-- Calls fn() between a begin and a commit; if one fails, there is a rollback, and the error goes on.
 -- The transaction is the isolate's: fn must not wait.
 local function transaction(self, fn)
   self:execute "begin immediate"                       -- SQLite waits for its turn here, and nowhere later
-  local ok, err = pcall(fn)
-  self:execute(ok and "commit" or "rollback")
-  if not ok then error(err, 0) end
+  local ok, err = pcall(function()
+    fn()
+    self:execute "commit"
+  end)
+  if ok then return end
+  self.connection:execute "rollback"
+  error(err, 0)
 end
 
 -- A number or a string, as SQL.
@@ -84,6 +88,18 @@ local function note_changes(self, schemas)
   end
 end
 
+-- Readers and a writer shall not wait for each other. Where several ask for this at the same time, SQLite lets one have it
+-- and refuses the others at once: they wait in a transaction, and ask again.
+local function write_ahead(self)
+  local ok, err
+  for _ = 1, 10 do
+    ok, err = pcall(self.execute, self, "pragma journal_mode = wal")
+    if ok then return end
+    transaction(self, function() end)
+  end
+  error(err, 0)
+end
+
 local function connect(path, schemas)
   local environment = sqlite.sqlite3()
   local self = setmetatable({
@@ -92,7 +108,7 @@ local function connect(path, schemas)
     commits = Isolate.Broadcast("commits of " .. path),
   }, Store)
   local ok, err = pcall(function()
-    self:execute "pragma journal_mode = wal"           -- readers and a writer do not wait for each other
+    write_ahead(self)
     local collections, text = as_sql(schemas)
     self.schema = create(self, collections, text)
     if self.schema == text then note_changes(self, schemas) end
