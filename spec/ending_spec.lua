@@ -48,8 +48,8 @@ local ways = {
 }
 
 -- name, body of the isolates: it says `ready:send "on"` once it is at it, and
--- may flood `sink`, which nobody reads. `lingers`: no kill reaches it, so
--- stderr may report it.
+-- may flood `sink`, which nobody reads. `lingers`: stderr may report it;
+-- `says`: what stderr must say of it, for no kill reaches it.
 local kinds = {
   {"spin", [[ ready:send "on" while true do end ]]},
   {"spin in pcall", [[ ready:send "on" while true do pcall(function() while true do end end) end ]]},
@@ -95,7 +95,7 @@ local kinds = {
     ready:send "on"
     while true do end
   ]]},
-  {"are in a long C call", [[ ready:send "on" (("a"):rep(40)):find(("a*"):rep(20) .. "b") ]], lingers = true},
+  {"are in a long C call", [[ ready:send "on"; (("a"):rep(40)):find(("a*"):rep(20) .. "b") ]], lingers = true, says = "abandoned"},
   {"wait for a command", [[ ready:send "on" os.execute "exec sleep 8 >/dev/null 2>&1" ]], lingers = true},
 }
 
@@ -144,6 +144,7 @@ for _, way in ipairs(ways) do
           elseif not kind.lingers then
             assert.are.equal("", result.stderr)
           end
+          if kind.says then assert.is_truthy(result.stderr:find(kind.says, 1, true)) end
         end
       end)
     end
