@@ -53,6 +53,7 @@ build = {
         "src/registry.c",
         "src/seat.c",
         "src/seen.c",
+        "src/signals.c",
         "src/spawn.c",
       },
     },

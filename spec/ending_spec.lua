@@ -95,7 +95,8 @@ local kinds = {
     ready:send "on"
     while true do end
   ]]},
-  {"are in a long C call", [[ ready:send "on"; (("a"):rep(40)):find(("a*"):rep(20) .. "b") ]], lingers = true, says = "abandoned"},
+  {"are in a long C call", [[ ready:send "on"; (("a"):rep(40)):find(("a*"):rep(20) .. "b") ]], lingers = true,
+    says = "abandoned"},
   {"wait for a command", [[ ready:send "on" os.execute "exec sleep 8 >/dev/null 2>&1" ]], lingers = true},
 }
 

@@ -328,20 +328,39 @@ describe("a program that forks #host", function()
   end
 end)
 
+-- Each turn kills an isolate, and leaves one that runs.
 describe("a host with a handler of its own for the library's signal #host #signal", function()
-  it("still hears its signals, once each (pain 4)", function()
-    play("signal", {[[
-      local Isolate = require "isolate"
-      function turn()
-        local port <close> = Isolate.ReceivePort()
-        local iso = Isolate.spawn(function(ready)
+  local turn = [[
+    local Isolate = require "isolate"
+    function turn()
+      local port <close> = Isolate.ReceivePort()
+      local list = {}
+      for i = 1, 2 do
+        list[i] = Isolate.spawn(function(ready)
           ready:send "on"
           while true do end
         end, port.send_port)
-        assert(port:receive(5) == "on")
-        iso:kill(Isolate.immediate)
-        assert(iso:join(5))
       end
-    ]]}, "played\n")
+      for _ = 1, 2 do assert(port:receive(5) == "on") end
+      list[1]:kill(Isolate.immediate)
+      assert(list[1]:join(5))
+    end
+  ]]
+
+  it("still hears its signals, once each (pain 4)", function()
+    play("signal", {turn, "before"}, "played\n")
+  end)
+
+  it("which it sets after the first kill, still hears them, and kills still work (pain 4)", function()
+    play("signal", {turn, "after"}, "played\n")
+  end)
+
+  it("which it sets after the first kill, and which calls ours, hears them once (pain 4)", function()
+    play("signal", {turn, "calling"}, "played\n")
+  end)
+
+  it("may set the default again, or ignore the signal, and kills still work (pain 4)", function()
+    play("signal", {turn, "default"}, "played\n")
+    play("signal", {turn, "ignore"}, "played\n")
   end)
 end)

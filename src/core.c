@@ -24,6 +24,7 @@
 #include "receive.h"
 #include "registry.h"
 #include "seat.h"
+#include "signals.h"
 #include "state.h"
 #include "libraries.h"
 
@@ -504,6 +505,23 @@ static int core_processors (lua_State *L) {
 }
 
 
+/* stop_signal(signal or false or nil) -> the signal that new isolates are
+** interrupted by, or false; nil if the one given cannot be used */
+static int core_stop_signal (lua_State *L) {
+  state_of(L);
+  if (!lua_isnoneornil(L, 1)) {
+    lua_Integer sig = lua_isboolean(L, 1) ? 0 : luaL_checkinteger(L, 1);
+    if (sig != (int)sig || !signals_choose((int)sig)) {
+      luaL_pushfail(L);
+      return 1;
+    }
+  }
+  if (signals_chosen() != 0) lua_pushinteger(L, signals_chosen());
+  else lua_pushboolean(L, 0);
+  return 1;
+}
+
+
 /* sendable(value): raises if it cannot be sent */
 static int core_sendable (lua_State *L) {
   lua_settop(L, 1);
@@ -799,6 +817,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"slicing", core_slicing},
     {"spawn", core_spawn},
     {"start", core_start},
+    {"stop_signal", core_stop_signal},
     {"take", receive_take},
     {"terminal_width", core_terminal_width},
     {"unique", core_unique},

@@ -20,13 +20,15 @@
 #define state_of_block(b)	((lua_State *)(void *)((char *)(b) + LUA_EXTRASPACE))
 
 
-void heap_init (Heap *h, size_t limit) {
+void heap_init (Heap *h, void (*on_alarm) (void)) {
   h->used = 0;
-  h->limit = limit;
+  h->limit = 0;
   h->threads = NULL;
   h->size = h->count = h->block = 0;
   h->newborn = NULL;
   h->busy = 0;
+  h->alarm = 0;
+  h->on_alarm = on_alarm;
 }
 
 
@@ -138,6 +140,10 @@ void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
     account(h, h->used - osize);
     free(ptr);
     return NULL;
+  }
+  if (__atomic_load_n(&h->alarm, __ATOMIC_RELAXED)) {
+    atomic_set(&h->alarm, 0);
+    h->on_alarm();
   }
   if (nsize > before && h->limit > 0 && h->used + (nsize - before) > h->limit)
     return NULL;

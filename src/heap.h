@@ -1,7 +1,8 @@
 /*
 ** heap.h
 ** An isolate's allocator: its limit, its account, and the register of its
-** coroutines. Touched by the isolate's thread only, but for 'heap_used'.
+** coroutines. Touched by the isolate's thread only, but for 'heap_used' and
+** 'alarm'.
 */
 
 #ifndef heap_h
@@ -22,9 +23,11 @@ typedef struct Heap {
   size_t block;			/* size of a coroutine's block */
   void *newborn;		/* block of a coroutine that is being made */
   volatile sig_atomic_t busy;	/* the register changes: signals, keep off */
+  int alarm;			/* atomic, set by any thread: … */
+  void (*on_alarm) (void);	/* … call this at the next allocation */
 } Heap;
 
-void heap_init (Heap *h, size_t limit);
+void heap_init (Heap *h, void (*on_alarm) (void));
 void heap_free (Heap *h);	/* the register; the state is closed */
 
 /* The lua_Alloc; 'ud' is the Heap. Over the limit it has no memory. */

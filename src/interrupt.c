@@ -4,15 +4,16 @@
 **
 ** Lua can be interrupted by a hook only, and a hook may be set by the thread
 ** that runs the state only. So:
-**   1. whoever wants an isolate to stop sets its 'stop', rings its bell, and
-**      sends its thread a signal;
-**   2. the handler, on that thread, sets the hook on all its coroutines;
+**   1. whoever wants an isolate to stop sets its 'stop', rings its bell, sets
+**      the alarm of its allocator, and sends its thread a signal, unless the
+**      host wants none;
+**   2. the handler or the allocator, on that thread, sets the hook on all its
+**      coroutines;
 **   3. the hook yields or raises, again at every instruction of the code that
 **      ran. But for the time of the grace, handlers of to-be-closed variables
 **      work as ever;
 **   4. after the grace, it does so at every instruction of theirs, too;
-**   5. a helper thread sends the signal again and again until the isolate has
-**      ended: the first may have come just before a call that blocks, or in
+**   5. a helper thread does 1 again and again until the isolate has ended: the first may have come just before a call that blocks, or in
 **      the middle of a change to the register of coroutines, or its hook may
 **      have been replaced by the program's own.
 ** The handler and the helper come with the first kill, not before.
@@ -20,12 +21,12 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lua.h"
 
 #include "interrupt.h"
 #include "platform.h"
+#include "signals.h"
 
 
 #define EVERYTHING	(LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
@@ -181,40 +182,26 @@ int interrupt_self (lua_State *L, Isolate *iso, int reason) {
 ** The signal
 ** ======================================================= */
 
-static struct sigaction previous;	/* of the handler that was there */
-static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
-
-
-/* May find any thread, at any instruction: no allocation, no lock, no call
-** but to 'lua_sethook', which Lua's own program makes from a handler too. */
-static void handler (int sig, siginfo_t *info, void *context) {
+/* In a handler, or in the allocator: no allocation, no lock, no call but to
+** 'lua_sethook', which Lua's own program makes from a handler, too. */
+static int on_signal (void) {
   Isolate *iso = isolate_here();
-  if (iso != NULL) {
-    if (atomic_get(&iso->stop) && iso->hookable) arm(iso);
-  }
-  else if (previous.sa_flags & SA_SIGINFO) {
-    if (previous.sa_sigaction != NULL) previous.sa_sigaction(sig, info, context);
-  }
-  else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
-    previous.sa_handler(sig);
+  if (iso == NULL || !atomic_get(&iso->stop)) return 0;
+  if (iso->hookable) arm(iso);
+  return 1;
 }
 
 
-static void install_handler (void) {
-  struct sigaction action;
-  memset(&action, 0, sizeof(action));
-  action.sa_sigaction = handler;
-  action.sa_flags = SA_SIGINFO;  /* no SA_RESTART: blocked calls must return */
-  sigemptyset(&action.sa_mask);
-  sigaction(STOP_SIGNAL, &action, &previous);
-}
+void interrupt_alarm (void) { on_signal(); }
 
 
-/* Sends the signal, if the thread is there to get it. */
+/* Sets the alarm, and sends the signal if the thread is there to get it.
+** False if it has ended. */
 static int signal_isolate (Isolate *iso) {
-  int ended;
+  int ended, reachable = signals_claim(iso->signal, on_signal);
+  atomic_set(&iso->heap.alarm, 1);
   mutex_lock(&iso->lock);
-  if (iso->alive) pthread_kill(iso->thread, STOP_SIGNAL);
+  if (iso->alive && reachable) pthread_kill(iso->thread, iso->signal);
   ended = iso->ended;
   mutex_unlock(&iso->lock);
   return !ended;
@@ -330,16 +317,15 @@ static int ask_helper (Isolate *iso) {
 }
 
 
-static void prepare (void) {
-  cond_init(&victims_changed);
-  install_handler();
-}
+static pthread_once_t helper_once = PTHREAD_ONCE_INIT;
+
+static void prepare (void) { cond_init(&victims_changed); }
 
 /* }====================================================== */
 
 
 void interrupt_request (Isolate *iso) {
-  pthread_once(&handler_once, prepare);
+  pthread_once(&helper_once, prepare);
   mailbox_wake(&iso->box);
   if (signal_isolate(iso) && !ask_helper(iso)) atomic_set(&iso->requested, 0);
 }

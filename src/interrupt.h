@@ -17,6 +17,9 @@ extern const char TORN_KEY;
 ** until it has ended. */
 void interrupt_request (Isolate *iso);
 
+/* The isolate's thread, in its allocator: somebody has made that request. */
+void interrupt_alarm (void);
+
 /* The isolate's thread: raises if it is to stop, unless a handler runs that has
 ** the grace. */
 void interrupt_check (lua_State *L, Isolate *iso);

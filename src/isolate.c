@@ -23,6 +23,7 @@
 #include "platform.h"
 #include "port.h"
 #include "registry.h"
+#include "signals.h"
 #include "libraries.h"
 
 
@@ -82,12 +83,13 @@ Isolate *isolate_new (const char *name, uint64_t root) {
   if (iso == NULL) return NULL;
   mailbox_init(&iso->box, isolate_destroy);
   mutex_init(&iso->lock);
-  heap_init(&iso->heap, 0);
+  heap_init(&iso->heap, interrupt_alarm);
   iso->id = unique_id();
   iso->pause_capability = unique_id();
   iso->terminate_capability = unique_id();
   iso->root = root ? root : iso->id;
   iso->fatal = 1;
+  iso->signal = signals_chosen();
   iso->name = (char *)malloc(strlen(name) + 1);
   if (iso->name == NULL) {
     isolate_destroy(&iso->box.shared);
@@ -416,6 +418,7 @@ static void *isolate_main (void *arg) {
   lua_State *L;
   here = iso;
   thread_set_name(iso->name);
+  signals_open(iso->signal);
   mutex_lock(&iso->lock);
   iso->thread = pthread_self();
   iso->alive = 1;

@@ -80,6 +80,7 @@ typedef struct Isolate {
 
   /* how it is started: */
   size_t stack;
+  int signal;			/* that interrupts it; 0 for none */
   char *path, *cpath;
   int libs;			/* bits, see libraries.h */
   int paused;			/* held by its own pause capability at first */

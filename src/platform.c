@@ -321,7 +321,7 @@ int command_wait (long process, int *status) {
 
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack) {
   static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP,
-                             SIGSYS, SIGPROF, STOP_SIGNAL};
+                             SIGSYS, SIGPROF};
   pthread_attr_t attr;
   sigset_t closed, before;
   size_t i;

@@ -100,13 +100,8 @@ void doorbell_close (int read_end, int write_end);
 /*
 ** Threads. All are detached: their end is told by a message, not by a join.
 ** All signals are blocked there, but for those that a thread meets by its own
-** fault, and for STOP_SIGNAL. Returns 0 when started, else an errno; then
-** nothing has happened.
+** fault. Returns 0 when started, else an errno; then nothing has happened.
 */
-#if !defined(STOP_SIGNAL)
-#define STOP_SIGNAL	SIGURG	/* ignored by default, unused by libc */
-#endif
-
 typedef pthread_t Thread;
 
 /* For hosts where there are none: ISOLATE_NO_THREADS makes 'thread_start' fail

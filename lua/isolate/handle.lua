@@ -1,6 +1,6 @@
 --- Handles: what one isolate knows of another, and may do with it.
 
-local table = table
+local table, math = table, math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -240,6 +240,22 @@ function methods:join(timeout)
   if not waiter.timed_out then return true end
   core.off_exit(self.control_port, listener.send_port)
   return nil, "timeout"
+end
+
+--- Chooses the signal that `kill` uses for isolates started from now on, in the
+-- whole process; false: none, then a kill reaches code that waits in one of our
+-- functions, or allocates. Returns what is chosen.
+---@param signal integer|false|nil
+---@return integer|false
+function handle.stop_signal(signal)
+  if signal and math.type(signal) ~= "integer" then
+    expected("number of a signal, or false", signal, 1, "stop_signal", 2)
+  end
+  local chosen = core.stop_signal(signal)
+  if chosen == nil then
+    error("bad argument #1 to 'stop_signal' (signal " .. signal .. " cannot be used)", 2)
+  end
+  return chosen
 end
 
 --- The handle of the running isolate.

@@ -24,6 +24,7 @@ local Isolate = {
   current = handle.current(),
   is_main = is_main,
   handle = handle.restricted,
+  stop_signal = handle.stop_signal,
   immediate = handle.immediate,
   before_next_event = handle.before_next_event,
   list = core.list,
