@@ -237,7 +237,7 @@ describe("compute's timeout #signal", function()
     {"waits for a message", function() Isolate.ReceivePort():receive() end},
     {"waits for a command", function() os.execute "exec sleep 12 >/dev/null 2>&1" end},
     {"never ends its __close handler", function()
-      local t <close> = setmetatable({}, {__close = function() while true do end end})
+      local _ <close> = setmetatable({}, {__close = function() while true do end end})
       while true do end
     end},
     {"has a task that goes on after it", function()
