@@ -219,6 +219,7 @@ function Future:await(timeout)
     else
       waiter = self
     end
+    waiter.done = self.done  -- since then, if a finalizer called the loop
     local over = future.wait(waiter, timeout)
     if not self.done then
       if not over then error("nothing can complete this Future", 2) end

@@ -213,7 +213,7 @@ function loop.wait(waiter)
   local co = running()
   if tasks[co] and isyieldable() then
     waiter.task = co
-    repeat yield(WAIT) until waiter.done
+    while not waiter.done do yield(WAIT) end
     return true
   end
   return loop.run(waiter)

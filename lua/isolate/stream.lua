@@ -303,7 +303,7 @@ function stream.buffer(name)
   -- The waiter that came first and still waits; it is forgotten when it is done.
   local function next_waiter(self)
     local waiters = self.waiters
-    while waiters and waiters[1] do
+    while waiters[1] do
       if not waiters[1].done then return waiters[1] end
       table.remove(waiters, 1)
     end
@@ -349,8 +349,7 @@ function stream.buffer(name)
       it.done = true
       hand_over(self)
     end })
-    local waiters = self.waiters or {}
-    self.waiters = waiters
+    local waiters = self.waiters
     waiters[#waiters + 1] = watcher
     return watcher
   end
@@ -378,11 +377,13 @@ function stream.buffer(name)
 
   function Buffer:pull(timeout)
     if has_values(self) then return true, pop(self) end
-    if self.closed then return false, "closed" end
     local waiter <close> = setmetatable(loop.waiter(), Waiter)
     waiter.buffer, waiter.got, waiter.value = self, false, false
+    -- that may have called a finalizer, and it the loop: look again
+    if has_values(self) then return true, pop(self) end
+    if self.closed then return false, "closed" end
     local waiters = self.waiters
-    if waiters then waiters[#waiters + 1] = waiter else self.waiters = { waiter } end
+    waiters[#waiters + 1] = waiter
     local over = future.wait(waiter, timeout, 4)
     if waiter.got then return true, waiter.value end
     if waiter.timed_out then return false, "timeout" end
@@ -430,7 +431,8 @@ end
 
 --- What an object of a buffer's class begins with.
 function stream.fill(self)
-  self.queue, self.first_value, self.last_value, self.closed = {}, 1, 0, false
+  self.queue, self.first_value, self.last_value = {}, 1, 0
+  self.waiters, self.closed = {}, false
   return self
 end
 
