@@ -6,6 +6,7 @@
 local helper = require "spec.helper"
 
 local GUARD = 30 * helper.slow -- seconds
+local STRESS = tonumber(os.getenv "ISOLATE_STRESS") or 1
 
 -- The first line that a command prints, or nil when it fails.
 local function answer(command)
@@ -37,8 +38,9 @@ local function build(name)
 end
 
 -- Runs a host with scripts, each given as text or as an argument that is no
--- script (a number or a word); it must succeed and print exactly `expected`.
-local function play(name, arguments, expected)
+-- script (a number or a word); it must succeed and print exactly `expected`,
+-- and to stderr exactly `told` (nothing).
+local function play(name, arguments, expected, told)
   local dir = helper.tempdir()
   local words = {environment(), "timeout -s KILL " .. GUARD, build(name)}
   for i, argument in ipairs(arguments) do
@@ -53,7 +55,7 @@ local function play(name, arguments, expected)
   local ok, what, code = os.execute(table.concat(words, " "))
   local err = helper.read(dir .. "/err")
   assert(ok, ("the host ended by %s %s; stderr: %s"):format(what, code, err))
-  assert.are.equal("", err)
+  assert.are.equal(told or "", err)
   assert.are.equal(expected, helper.read(dir .. "/out"))
 end
 
@@ -125,6 +127,37 @@ describe("a host with several states #host #signal", function()
 
   it("goes on with them on another thread, and closes them there (pain 33)", function()
     play("threads", {(script(kinds[1][2])), 4, "main"}, "played\n")
+  end)
+
+  it("passes them on from thread to thread while others are closed (pain 33)", function()
+    play("threads", {(script(kinds[5][2])), 4, "next"}, "played\n")
+  end)
+
+  -- ISOLATE_STRESS makes it longer.
+  it("unloads the library with the last of them and loads it again, and nothing grows (pains 3, 33)", function()
+    play("reload", {script(kinds[2][2]), 20 * STRESS}, "played\n")
+  end)
+
+  it("unloads it while a thread of an earlier state is still in a long C call (pains 3, 33)", function()
+    local dir = helper.tempdir()
+    play("reload", {([[
+      local Isolate = require "isolate"
+      local first = not io.open(%q)
+      function turn()
+        assert(Isolate.run(function(x) return x + 1 end, 41):await(10) == 42)
+        if not first then return end
+        io.open(%q, "w"):close()
+        local port = Isolate.ReceivePort()
+        Isolate.spawn(function(ready)
+          ready:send "on"
+          local _ = ("a"):rep(46):find(("a*"):rep(6) .. "b") -- a second or two
+          ready:send "never heard"
+        end, port.send_port, {name = "long"})
+        assert(port:receive(10) == "on")
+        Isolate.sleep(0.02)
+      end
+    ]]):format(dir .. "/left", dir .. "/left"), 10}, "played\n",
+      "isolate 'long' does not stop (in a long C call?): abandoned\n")
   end)
 
   it("opens and closes them many times (pain 33)", function()
