@@ -9,7 +9,7 @@ local cache = helper.tempdir()
 local function run(name, photos)
   return helper.run_file("examples/" .. name, {
     guard = 60,
-    env = {PHOTOS = tostring(photos), LOG_MB = "8", XDG_CACHE_HOME = cache},
+    env = {PHOTOS = tostring(photos), LOG_MB = "8", SECONDS = tostring(0.3 * helper.slow), XDG_CACHE_HOME = cache},
   })
 end
 
