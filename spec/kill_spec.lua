@@ -700,7 +700,7 @@ describe("kill(Isolate.immediate) #signal ends an isolate that", function()
   end)
 end)
 
--- Nothing stops these (a C function, a finalizer, a hook of its own at work):
+-- Nothing stops these (C functions, a finalizer, a hook of its own at work):
 -- they are abandoned and reported, and the program goes on and ends.
 local beyond_reach = {
   {"a string.find without an end", [[
@@ -715,6 +715,11 @@ local beyond_reach = {
       pcall(string.gsub, s, pattern, "")
       for _ in s:gmatch(pattern) do end
     end
+  ]]},
+  {"a sleep of a C module that sleeps on after a signal", [[
+    local sleep = require "system".sleep
+    ready:send "on"
+    sleep(1000)
   ]]},
   {"a finalizer that never ends", [[
     setmetatable({}, {__gc = function() ready:send "on" while true do end end})

@@ -76,7 +76,7 @@ static struct sigaction replaced[MAX_REPLACED];
 static int nreplaced;
 
 static const struct sigaction *previous[NSIG];	/* atomic: the last of each */
-static int (*is_wanted) (void);
+static int (*is_wanted) (void);	/* atomic; always the same */
 
 /* A replaced handler runs: it may call ours, if it was installed after it. */
 static __thread volatile sig_atomic_t passing
@@ -96,7 +96,7 @@ static void pass_on (int sig, siginfo_t *info, void *context) {
 
 /* May find any thread, at any instruction: no allocation, no lock. */
 static void handler (int sig, siginfo_t *info, void *context) {
-  if (!is_wanted() || !to_thread(info)) pass_on(sig, info, context);
+  if (!atomic_get(&is_wanted)() || !to_thread(info)) pass_on(sig, info, context);
 }
 
 
@@ -122,8 +122,8 @@ int signals_claim (int sig, int (*wanted) (void)) {
   ** host whose own stacks are small */
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&ours.sa_mask);
+  atomic_set(&is_wanted, wanted);
   mutex_lock(&lock);
-  is_wanted = wanted;
   is = sigaction(sig, NULL, &now) == 0 &&
        (((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handler) ||
         (note(sig, &now) && sigaction(sig, &ours, NULL) == 0));
