@@ -43,7 +43,7 @@ export LUA_CPATH_5_4 = $(CURDIR)/$(BUILD)/?.so;;
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan fuzz corpus lint bench doc rockspec install clean help
+.PHONY: all run test check stress asan tsan fuzz corpus lint bench doc rockspec install clean help
 
 all: $(CORE)                            ## builds the module in the tree
 
@@ -68,6 +68,10 @@ test:                                   ## installs what is missing, builds, run
 
 check: all                              ## builds and runs the specs, installs nothing
 	@tools/specs.sh $(BUILD) $(BUSTED_FLAGS) $(SPEC)
+
+stress:                                 ## the load specs in full size (ISOLATE_STRESS=0.1: a tenth)
+	@tools/install.sh $(FOR_TEST)
+	@$(MAKE) check SPEC=spec/load_spec.lua ISOLATE_STRESS=$(or $(ISOLATE_STRESS),1) LIMIT=$(or $(LIMIT),1800)
 
 asan:                                   ## the specs with the address and undefined behaviour sanitizers
 	@tools/install.sh $(FOR_TEST)
