@@ -14,7 +14,6 @@ local Isolate = require "isolate"
 local load = {}
 
 local scale = tonumber(os.getenv "ISOLATE_STRESS") or 0.02
-local slow = tonumber(os.getenv "ISOLATE_SLOW") or 1
 
 local seed = tonumber(os.getenv "ISOLATE_SEED") or math.random(2^31)
 math.randomseed(seed)
@@ -43,8 +42,11 @@ local function status(field)
   return tonumber(read "/proc/self/status":match(field .. ":%s*(%d+)"))
 end
 
+-- The thread sanitizer has a thread of its own.
+local others = os.getenv "SANITIZER" == "tsan" and 1 or 0
+
 --- Threads of this process.
-function load.threads() return status "Threads" end
+function load.threads() return status "Threads" - others end
 
 --- Memory that this process uses, in MB.
 function load.memory() return status "VmRSS" / 1024 end
@@ -62,7 +64,7 @@ end
 -- Waits for `fn()`, for threads leave a moment after they have told of their end.
 local function eventually(fn)
   local clock <close> = Isolate.ReceivePort()
-  for _ = 1, 1000 * slow do
+  for _ = 1, 2000 do
     if fn() then return true end
     clock:receive(0.01)
   end
