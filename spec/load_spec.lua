@@ -44,6 +44,7 @@ describe("isolates", function()
   it("hand a token round in a ring", function() run "ring" end)
   it("send to one port, and the order of each is kept", function() run "senders" end)
   it("go on sending when a port is closed or its isolate ends", function() run "closed_ports" end)
+  it("end with the program, thousands of them #signal", function() run "ending" end)
   -- #signal, for the thread sanitizer would hand the signals on late; and switches of
   -- coroutines in this number fill its stacks
   it("may be killed in the middle of anything #signal", function() run "killed_at_random" end)

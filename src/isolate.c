@@ -7,6 +7,7 @@
 */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@
 #include "libraries.h"
 
 
-/* How long the end of a main isolate waits for its descendants, in seconds. */
+/* How long the end of a main isolate waits for one more of its descendants, in
+** seconds. */
 #define END_WAIT	0.7
 
 #if LUA_VERSION_RELEASE_NUM >= 50406
@@ -493,15 +495,20 @@ static void abandon (Isolate *iso) {
 }
 
 
+/* The wait begins anew as long as they become fewer: thousands take their time. */
 static void stop_all (uint64_t root, const Isolate *except) {
-  double now, deadline = clock_now() + END_WAIT;
-  for (;;) {
+  double now, deadline = 0;
+  int left, least = INT_MAX;
+  do {
     each(root, except, isolate_kill);
     now = clock_now();
-    if (registry_wait(root, except, now + CHECK_EVERY)) return;
-    if (now >= deadline) break;
-  }
-  each(root, except, abandon);
+    left = registry_wait(root, except, now + CHECK_EVERY);
+    if (left < least) {
+      least = left;
+      deadline = now + END_WAIT;
+    }
+  } while (left > 0 && now < deadline);
+  if (left > 0) each(root, except, abandon);
 }
 
 

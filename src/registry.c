@@ -3,6 +3,7 @@
 ** Process-wide: which isolates live.
 */
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "registry.h"
@@ -12,6 +13,7 @@ static Mutex lock = MUTEX_INIT;		/* guards all below */
 static Cond gone;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static Isolate *first, *last;		/* in the order of their ids */
+static Isolate *near;			/* found last: the next is not far; or NULL */
 
 static void make_cond (void) { cond_init(&gone); }
 
@@ -33,6 +35,7 @@ void registry_add (Isolate *iso) {
 
 void registry_remove (Isolate *iso) {
   mutex_lock(&lock);
+  if (near == iso) near = iso->previous;
   *(iso->previous ? &iso->previous->next : &first) = iso->next;
   *(iso->next ? &iso->next->previous : &last) = iso->previous;
   cond_broadcast(&gone);
@@ -43,8 +46,9 @@ void registry_remove (Isolate *iso) {
 Isolate *registry_next (uint64_t id) {
   Isolate *iso;
   mutex_lock(&lock);
-  for (iso = first; iso != NULL && iso->id <= id; ) iso = iso->next;
-  if (iso != NULL) shared_retain(iso);
+  iso = (near != NULL && near->id <= id) ? near : first;
+  while (iso != NULL && iso->id <= id) iso = iso->next;
+  if (iso != NULL) near = (Isolate *)shared_retain(iso);
   mutex_unlock(&lock);
   return iso;
 }
@@ -56,12 +60,13 @@ int registry_concerns (const Isolate *iso, uint64_t root) {
 }
 
 
-/* The caller holds the lock. */
-static int some (uint64_t root, const Isolate *except) {
+/* How many there are, counted up to 'most'. The caller holds the lock. */
+static int count (uint64_t root, const Isolate *except, int most) {
   Isolate *iso;
-  for (iso = first; iso != NULL; iso = iso->next)
-    if (iso != except && registry_concerns(iso, root)) return 1;
-  return 0;
+  int n = 0;
+  for (iso = first; iso != NULL && n < most; iso = iso->next)
+    n += (iso != except && registry_concerns(iso, root));
+  return n;
 }
 
 
@@ -69,8 +74,8 @@ int registry_wait (uint64_t root, const Isolate *except, double deadline) {
   int left;
   pthread_once(&once, make_cond);
   mutex_lock(&lock);
-  while ((left = some(root, except)) != 0 && cond_wait(&gone, &lock, deadline)) { }
-  left = left && some(root, except);
+  while (count(root, except, 1) && cond_wait(&gone, &lock, deadline)) { }
+  left = count(root, except, INT_MAX);
   mutex_unlock(&lock);
-  return !left;
+  return left;
 }

@@ -21,8 +21,8 @@ Isolate *registry_next (uint64_t id);
 ** A descendant that is not abandoned. */
 int registry_concerns (const Isolate *iso, uint64_t root);
 
-/* Waits until none of these, but maybe 'except', lives. False when some still
-** do at the deadline. */
+/* Waits until none of these, but maybe 'except', lives. Returns how many still do
+** at the deadline. */
 int registry_wait (uint64_t root, const Isolate *except, double deadline);
 
 #endif
