@@ -64,8 +64,10 @@ static int core_answer (lua_State *L) {
 }
 
 
-/* port_closed(id): a port of this isolate is closed, and loses its names */
+/* port_closed(id): a port of this isolate is closed, and loses its names. (In
+** the child of a fork, names are the parent's.) */
 static int core_port_closed (lua_State *L) {
+  if (process_forked()) return 0;
   nameserver_drop(&state_of(L)->isolate->box, (uint64_t)luaL_checkinteger(L, 1));
   return 0;
 }
