@@ -26,6 +26,8 @@ ROCKSPEC = isolate-scm-1.rockspec
 CORE     = $(BUILD)/isolate/core.so
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/*.c))
 
+STRESS   = $(patsubst %,spec/%_spec.lua,load fault plugin host)
+
 # What each target needs, as Debian packages.
 FOR_BUILD = lua5.4 liblua5.4-dev gcc libc6-dev
 FOR_RUN   = $(FOR_BUILD) lua-cjson lua-system
@@ -69,9 +71,9 @@ test:                                   ## installs what is missing, builds, run
 check: all                              ## builds and runs the specs, installs nothing
 	@tools/specs.sh $(BUILD) $(BUSTED_FLAGS) $(SPEC)
 
-stress:                                 ## the load specs in full size (ISOLATE_STRESS=0.1: a tenth)
+stress:                                 ## the specs of load, faults and hosts in full size (ISOLATE_STRESS=0.1: a tenth)
 	@tools/install.sh $(FOR_TEST)
-	@$(MAKE) check SPEC=spec/load_spec.lua ISOLATE_STRESS=$(or $(ISOLATE_STRESS),1) LIMIT=$(or $(LIMIT),1800)
+	@$(MAKE) check SPEC="$(STRESS)" ISOLATE_STRESS=$(or $(ISOLATE_STRESS),1) LIMIT=$(or $(LIMIT),3600)
 
 asan:                                   ## the specs with the address and undefined behaviour sanitizers
 	@tools/install.sh $(FOR_TEST)

@@ -9,7 +9,7 @@
 
 local helper = require "spec.helper"
 
-local stress = (tonumber(os.getenv "ISOLATE_STRESS") or 0) > 0
+local stress = helper.stress >= 1
 
 -- Builds spec/host/fault.c; returns the directory of fault.so.
 local built

@@ -18,6 +18,9 @@ local helper = {}
 -- deadlines are multiplied by it, and a stress spec may divide its size by it.
 helper.slow = tonumber(os.getenv "ISOLATE_SLOW") or 1
 
+-- The share of their full size that stress specs have; `make stress` sets it to 1.
+helper.stress = tonumber(os.getenv "ISOLATE_STRESS") or 0.02
+
 --- Seconds on a clock that never goes back.
 helper.now = system.monotime
 

@@ -6,7 +6,6 @@
 local helper = require "spec.helper"
 
 local GUARD = 30 * helper.slow -- seconds
-local STRESS = tonumber(os.getenv "ISOLATE_STRESS") or 1
 
 -- The first line that a command prints, or nil when it fails.
 local function answer(command)
@@ -135,7 +134,7 @@ describe("a host with several states #host #signal", function()
 
   -- ISOLATE_STRESS makes it longer.
   it("unloads the library with the last of them and loads it again, and nothing grows (pains 3, 33)", function()
-    play("reload", {script(kinds[2][2]), 20 * STRESS}, "played\n")
+    play("reload", {script(kinds[2][2]), math.max(20, 500 * helper.stress) // 1 | 0}, "played\n")
   end)
 
   it("unloads it while a thread of an earlier state is still in a long C call (pains 3, 33)", function()

@@ -4,8 +4,8 @@
 
 local helper = require "spec.helper"
 
--- ISOLATE_STRESS=25 runs a thousand scripts.
-local SCRIPTS = 40 * (tonumber(os.getenv "ISOLATE_STRESS") or 1)
+-- ISOLATE_STRESS=1 runs a thousand scripts.
+local SCRIPTS = math.max(20, 1000 * helper.stress) // 1 | 0
 
 -- What each script does; those that never end are stopped. The last column is
 -- what comes of it.
