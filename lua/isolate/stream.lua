@@ -53,11 +53,12 @@ local function check_free(self, name)
   end
 end
 
--- One consumer has it, and what it is made from, for good. A broadcast is for all.
-local function claim(self)
+-- One consumer has it, and what it is made from (nil: not any more). A broadcast
+-- is for all.
+local function claim(self, claimed)
   if self.taps then return end
-  self.claimed = true
-  if self.source then claim(self.source) end
+  self.claimed = claimed
+  if self.source then claim(self.source, claimed) end
 end
 
 local function with_traceback(problem)
@@ -102,7 +103,7 @@ end
 --- Closes the stream; `on_done` does not follow.
 function Subscription:cancel()
   check_subscription(self, "cancel")
-  self.on_done, self.cancelled = nil, true
+  self.on_done = nil
   self.stream:close()
   self.go_on()
 end
@@ -147,17 +148,17 @@ function Stream:listen(on_message, opts)
     if gate then loop.wake(gate) end
   end)
   local function pump()
-    while not to.cancelled do
+    while true do
       local got, value = pull_next(self)
       if not got then return tell_done(to) end
-      while to.paused do
+      while to.paused and not self.closed do
         gate = loop.waiter()
         loop.wait(gate)
       end
-      if not to.cancelled then loop.start(uncaught, on_message, value) end
+      if not self.closed then loop.start(uncaught, on_message, value) end
     end
   end
-  claim(self)
+  claim(self, true)
   loop.ready(function() loop.start(uncaught, pump) end)
   return to
 end
@@ -168,12 +169,19 @@ end
 function Stream:first()
   check_free(self, "first")
   local result = future.new()
-  claim(self)
-  result.on_cancel = function() self:close() end
-  loop.start(function(value, traceback) future.fail(result, value, traceback) end, function()
-    local got, value = self:pull()
+  claim(self, true)
+  local function close()
     self:close()
-    self.claimed = nil
+    claim(self, nil)
+  end
+  result.on_cancel = close
+  local function failed(value, traceback)
+    close()
+    future.fail(result, value, traceback)
+  end
+  loop.start(failed, function()
+    local got, value = self:pull()
+    close()
     if got then
       future.complete(result, value)
     else
@@ -211,6 +219,16 @@ end
 
 local Derived, Broadcast
 
+-- Closes what it is made from: its own share of a broadcast, if it has one.
+local function finish(self)
+  local source = self.source
+  local from = self.from or not source.taps and source
+  if from then from:close() end
+  local release = self.release
+  self.release = nil
+  if release then release() end
+end
+
 -- A stream of what `step(value)` makes of the values of `source`: true and a
 -- value, or false to leave it out.
 local function derive(source, step)
@@ -247,7 +265,7 @@ function Stream:take(n)
   self_.left = count
   function self_.step(value)
     self_.left = self_.left - 1
-    if self_.left == 0 then self_:close() end
+    if self_.left == 0 then finish(self_) end
     return true, value
   end
   return self_
@@ -258,7 +276,7 @@ end
 ---@return isolate.Stream
 function Stream:as_broadcast()
   check_free(self, "as_broadcast")
-  claim(self)
+  claim(self, true)
   return setmetatable({ source = self, taps = {} }, Broadcast)
 end
 
@@ -396,7 +414,7 @@ function stream.buffer(name)
     opts = check_listen(on_message, opts)
     local to = subscription(self, on_message, opts, function() pump(self) end)
     self.subscription = to
-    claim(self)
+    claim(self, true)
     if self.closed then
       tell_done(to)
     elseif has_values(self) then
@@ -443,29 +461,23 @@ Derived = kind "isolate.Stream"
 
 function Derived:pull(timeout)
   local deadline = timeout and core.now() + timeout
-  local reader = self.from or self.source:reader()
-  self.from = reader
-  while true do
-    if self.left == 0 then
-      self:close()
-      return false, "closed"
-    end
+  if self.left == 0 then finish(self) end
+  while not self.closed and self.left ~= 0 do
+    local reader = self.from or self.source:reader()
+    self.from = reader
     local got, value = reader:pull(deadline and math.max(0, deadline - core.now()))
     if not got then return false, value end
     local wanted, result = self.step(value)
-    if wanted then return true, result end
+    if wanted and not self.closed then return true, result end
   end
+  return false, "closed"
 end
 
---- Closes the stream that it is made from.
+--- No more values; closes the stream that it is made from. Twice is fine.
 function Derived:close()
   check_self(self, "close")
-  local from = self.from or self.source:reader()
-  self.from = from
-  from:close()
-  local release = self.release
-  self.release = nil
-  if release then release() end
+  self.closed = true
+  finish(self)
 end
 
 Derived.__close = Derived.close
@@ -517,7 +529,7 @@ function Broadcast:reader()
     tap:close()
   elseif not self.started then
     self.started = true
-    loop.start(uncaught, spread, self)
+    loop.ready(function() loop.start(uncaught, spread, self) end)
   end
   return tap
 end
