@@ -309,6 +309,17 @@ static int core_set_fatal (lua_State *L) {
 ** Names of ports
 ** ======================================================= */
 
+/* Is it a port of this isolate that is closed? (A control port is never.) */
+static int closed_here (lua_State *L, State *S, const SendPort *p) {
+  int closed;
+  if (p->box != &S->isolate->box || p->id == S->isolate->id) return 0;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
+  closed = lua_rawgeti(L, -1, (lua_Integer)p->id) == LUA_TNIL;
+  lua_pop(L, 2);
+  return closed;
+}
+
+
 /* name_add(name, port, unique?) -> boolean: false if the name is taken or the
 ** port known to be closed */
 static int core_name_add (lua_State *L) {
@@ -316,8 +327,13 @@ static int core_name_add (lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 1, &len);
   SendPort *p = sendport_check(L, S, 2);
-  Message *m = message_new(0);
+  Message *m;
   int added;
+  if (closed_here(L, S, p)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  m = message_new(0);
   if (m == NULL) return luaL_error(L, "not enough memory");
   m->op = CONTROL_NAMED;
   m->port = p->id;

@@ -174,7 +174,8 @@ local function turn()
     core.hold()  -- a paused isolate lives
     if not pending() then return false end
   end
-  dispatch(take(timers:next()))
+  -- nothing alive: what is pending may be control messages only, so no waiting
+  dispatch(take(loop.alive == 0 and 0 or timers:next()))
   if timers.n > 0 then
     run_ready()
     fire()

@@ -615,7 +615,7 @@ describe("B5, 2.3: as_broadcast", function()
         for _, value in all:messages() do
           assert.equal(1, value)
           if how == "error" then error "left" end
-          break
+          if how == "break" then break end
         end
       end)
       assert.equal(0, #all.taps)
@@ -641,8 +641,7 @@ describe("B5, 2.3: as_broadcast", function()
   end)
 
   it("is made of a mapped stream, whose function runs once for all", function()
-    local port, log, add, calls = new_port(), nil, nil, 0
-    log, add = new_log()
+    local calls, port, log, add = 0, new_port(), new_log()
     local all = port:map(function(v) calls = calls + 1 return v * 10 end):as_broadcast()
     all:listen(add)
     all:listen(add)
