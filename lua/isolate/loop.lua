@@ -149,12 +149,14 @@ local function fire()
   local time = now()
   if time < deadline then return false end
   local made = timers.made
-  local timer = timers:due(time, made)
-  while timer do
-    timer:fire(time)
-    run_ready()
-    timer = timers:due(time, made)
-  end
+  repeat
+    core.hold()  -- who paused it in this turn holds timers, too
+    local timer = timers:due(time, made)
+    if timer then
+      timer:fire(time)
+      run_ready()
+    end
+  until not timer
   return true
 end
 
