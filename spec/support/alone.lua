@@ -5,6 +5,7 @@ local Isolate = require "isolate"
 local loop    = require "isolate.loop"
 local assert  = require "luassert"
 local helper  = require "spec.helper"
+local turns   = require "spec.support.turns"
 
 local alone = {}
 local alive, kept = nil, {}
@@ -20,6 +21,7 @@ function alone.begin() alive = loop.alive end
 function alone.check()
   for _, it in ipairs(kept) do it:close() end
   kept = {}
+  turns.pump()
   helper.eventually(function() return #Isolate.list() == 1 end, 10,
     function() Isolate.sleep(0.002) end)
   local names = {}
