@@ -624,6 +624,24 @@ describe("For a host's loop:", function()
       assert.same({1, 2, 3}, log)
     end)
 
+    -- The look for a pause between two timers takes messages out of the mailbox, too.
+    it("is readable for a message that a timer sent before another timer fired", function()
+      if not found then return pending("needs LuaSocket to look at a descriptor") end
+      local fd = Isolate.fd()
+      local port = new_port()
+      local log, add = new_log()
+      port:listen(add)
+      pump()
+      Isolate.Timer(0, function() port.send_port:send("by a timer") end)
+      Isolate.Timer(0, function() end)
+      Isolate.step()
+      assert.same({}, log)
+      assert.is_true(readable(fd))
+      pump()
+      assert.same({"by a timer"}, log)
+      assert.is_false(readable(fd))
+    end)
+
     it("is readable while messages wait behind one that was received", function()
       if not found then return pending("needs LuaSocket to look at a descriptor") end
       local fd = Isolate.fd()

@@ -390,6 +390,7 @@ int receive_hold (lua_State *L) {
     control(L, S);
     interrupt_check(L, S->isolate);
   } while (S->pauses != NULL && (wait(L, S, NEVER), 1));
+  ring_for_rest(S);
   return 0;
 }
 

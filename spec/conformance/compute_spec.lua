@@ -84,7 +84,7 @@ describe("A16, 2.7: Isolate.compute", function()
       { name = "parser" })).isolate)
   end)
 
-  it("has a timeout: the isolate is killed, and the Future fails with a TimeoutError", function()
+  it("has a timeout: the isolate is killed, and the Future fails with a TimeoutError #signal", function()
     local future = Isolate.compute(function() while true do end end, nil, { timeout = 0.01 })
     local e = failure(future.await, future, GUARD)
     assert.equal(Isolate.TimeoutError, getmetatable(e))

@@ -381,7 +381,7 @@ describe("2.2: pause and resume", function()
 end)
 
 describe("A15, 2.2: kill", function()
-  it("immediate ends running code", function()
+  it("immediate ends running code #signal", function()
     local iso, inbox, port = echo()
     iso:add_error_listener(port.send_port)
     iso:add_on_exit_listener(port.send_port, "ended")

@@ -143,7 +143,7 @@ describe("E9, 2.8: Isolate.names", function()
       natural = function(port) port:receive() port:close() end,
       error = function(port) port:receive() error "ended" end,
       exit = function(port) port:receive() Isolate.exit() end,
-      kill = function(port) port:receive() while true do end end,
+      kill = function(port) port:receive() Isolate.sleep(1000) end,
     }
     for how, ending in pairs(endings) do
       local port, errors = new_port(), new_port()

@@ -591,7 +591,7 @@ describe("E13, 2.3: an isolate ends with", function()
 end)
 
 describe("2.3: the main isolate's end", function()
-  it("ends the process, and all isolates with it", function()
+  it("ends the process, and all isolates with it #signal", function()
     local result = helper.lua [[
       local Isolate = require "isolate"
       local port = Isolate.ReceivePort()

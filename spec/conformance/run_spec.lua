@@ -320,14 +320,14 @@ describe("2.6.6: no answer", function()
     local to = port.send_port
     local future = Isolate.run(function()
       to:send(Isolate.current)
-      while true do end
+      Isolate.sleep(1000)
     end)
     local iso = port:receive(GUARD)
     Isolate.Timer(0.005, function() iso:kill(Isolate.immediate) end)
     assert.equal(WITHOUT, remote(future).message)
   end)
 
-  it("from one that kills itself, exits, or calls os.exit", function()
+  it("from one that kills itself, exits, or calls os.exit #signal", function()
     for _, fn in ipairs {
       function() Isolate.current:kill(Isolate.immediate) while true do end end,
       function() Isolate.exit() end,
@@ -373,7 +373,7 @@ describe("2.6.7: what cannot be sent to it", function()
 end)
 
 describe("2.6: beyond Dart", function()
-  it("cancel kills the isolate", function()
+  it("cancel kills the isolate #signal", function()
     local future = Isolate.run(function() while true do end end)
     future:cancel()
     assert.equal("CancelledError", failure(future.await, future).name)

@@ -379,7 +379,7 @@ describe("E7: when the server dies", function()
     assert.equal("the isolate that served 'never' has ended", remote(waiting).message)
   end)
 
-  it("in the middle of a method that never returns", function()
+  it("in the middle of a method that never returns #signal", function()
     local iso = serve_there("spin", function() return { spin = function() while true do end end } end)
     local waiting = Isolate.connect "spin":spin()
     Isolate.sleep(0.01)
