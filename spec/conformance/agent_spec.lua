@@ -190,7 +190,7 @@ describe("E11: exit", function()
     assert.same(table.pack(nil), table.pack(agent:exit():await(GUARD)))
   end)
 
-  it("ends the use of the agent: later calls raise", function()
+  it("C8: ends the use of the agent: later calls raise", function()
     local agent = new_agent(function() return 0 end)
     local last = agent:exit()
     for _, method in ipairs { "update", "read", "exit" } do

@@ -30,6 +30,16 @@ local function listen_there(port, name)
   return iso
 end
 
+-- One that tells of nothing that it hears.
+local function listen_there_quietly(port)
+  local iso = Isolate.spawn(function(to)
+    Isolate.Broadcast "news":listen(function() end)
+    to:send "listening"
+  end, port.send_port)
+  assert.equal("listening", port:receive(GUARD))
+  return iso
+end
+
 describe("E12: a Broadcast", function()
   it("is heard by its sender's own listeners", function()
     local news, log, add = new(), new_log()
@@ -248,6 +258,35 @@ describe("E12: a listener of a Broadcast", function()
     pump()
     assert.same({ "to the living" }, log)
     assert.same({ nil, "timeout" }, { port:receive(0) })
+  end)
+end)
+
+describe("E12: listeners that come and go while others send", function()
+  it("disturb nobody: who stays hears every message once, in order", function()
+    local port, news, last = keep(Isolate.ReceivePort()), new(), 0
+    news:listen(function(v)
+      assert.equal(last + 1, v)
+      last = v
+    end)
+    local sender = Isolate.run(function()
+      local b = Isolate.Broadcast "news"
+      for i = 1, 400 do
+        b:send(i)
+        if i % 40 == 0 then Isolate.sleep(0.001) end
+      end
+    end)
+    local others = {}
+    for i = 1, 8 do
+      others[i] = listen_there_quietly(port)
+      if i % 2 == 0 then others[i]:kill(Isolate.immediate) end
+    end
+    sender:await(GUARD)
+    helper.eventually(function() return last == 400 end, GUARD, pump)
+    assert.equal(400, last)
+    for _, iso in ipairs(others) do
+      iso:kill()
+      assert.is_true(iso:join(GUARD))
+    end
   end)
 end)
 

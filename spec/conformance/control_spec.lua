@@ -239,7 +239,7 @@ describe("A14, 2.1: Isolate.exit", function()
   end)
 end)
 
-describe("2.1: Isolate.current", function()
+describe("E1, 2.1: Isolate.current", function()
   it("equals what the spawner got, with all capabilities", function()
     local iso, inbox, port = echo()
     inbox:send(function(to) to:send(Isolate.current) end)

@@ -179,6 +179,18 @@ describe("E9, 2.8: Isolate.names", function()
     assert.is_nil(names.lookup "weak")
   end)
 
+  it("names a control port until its isolate has ended", function()
+    local iso = Isolate.spawn(function() Isolate.ReceivePort():receive() end)
+    assert.is_true(names.register("control", iso.control_port))
+    local pings = new_port()
+    Isolate.handle(names.lookup "control"):ping(pings.send_port, "pong")
+    assert.equal("pong", pings:receive(GUARD))
+    assert.equal(iso.control_port, names.lookup "control")
+    iso:kill()
+    assert.is_true(iso:join(GUARD))
+    assert.is_nil(names.lookup "control")
+  end)
+
   it("takes any string as a name, and tells them all apart", function()
     local odd = { "", "\0", "a\0", "a\0b", "a", " ", "a ", "\255\254", ("x"):rep(100000),
       ("x"):rep(99999), "port a", "service a", "äöü", "\n" }

@@ -259,6 +259,27 @@ describe("B8, B9, B10: SendPorts in messages", function()
     there:send "bye"
   end)
 
+  it("B11: may come after the first tick of a timer that uses them", function()
+    local port, there = new_port(), nil
+    local ticks, sent = 0, 0
+    local timer = Isolate.Timer.periodic(0.001, function()
+      ticks = ticks + 1
+      if not there then return end
+      sent = sent + 1
+      there:send(sent)
+    end)
+    Isolate.sleep(0.003)
+    Isolate.spawn(function(to)
+      local inbox <close> = Isolate.ReceivePort()
+      to:send(inbox.send_port)
+      for i = 1, 3 do to:send { i, inbox:receive() } end
+    end, port.send_port)
+    there = port:receive(GUARD)
+    for i = 1, 3 do assert.same({ i, i }, port:receive(GUARD)) end
+    timer:cancel()
+    assert.is_true(ticks > sent)
+  end)
+
   it("B9: may be reply ports in a list; text of any alphabet", function()
     local port, reply = new_port(), new_port()
     Isolate.spawn(function(to)
@@ -282,7 +303,7 @@ describe("B8, B9, B10: SendPorts in messages", function()
   end)
 end)
 
-describe("B12, 2.3: a RawReceivePort", function()
+describe("B12, B14, 2.3: a RawReceivePort", function()
   it("hands messages to its handler, which may be replaced at any time, by itself too", function()
     local log, add = new_log()
     local raw
