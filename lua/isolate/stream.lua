@@ -347,12 +347,13 @@ function stream.buffer(name)
 
   -- Gives what waits to those who wait, when one who only watched has gone.
   local function hand_over(self)
-    while has_values(self) do
-      local waiter = next_waiter(self)
-      if not waiter then return end
+    local waiter = next_waiter(self)
+    while waiter and has_values(self) do
       wake(waiter)
       if not waiter.watches then waiter.got, waiter.value = true, pop(self) end
+      waiter = next_waiter(self)
     end
+    if self.subscription then pump(self) end
   end
 
   --- Takes what is there: true and it; or false, and whether it is closed.
@@ -372,24 +373,17 @@ function stream.buffer(name)
     return watcher
   end
 
-  --- A value has come.
+  --- A value has come: for who waited longest, else for the subscription.
   function Buffer:add(value)
-    local to = self.subscription
-    if to then
-      if to.paused or has_values(self) then
-        push(self, value)
-      else
-        loop.start(uncaught, to.on_message, value)
-      end
-      return
-    end
-    local waiter = next_waiter(self)
+    local waiter, to = next_waiter(self), self.subscription
     if waiter and not waiter.watches then
       wake(waiter)
       waiter.got, waiter.value = true, value
-    else
+    elseif waiter or not to or to.paused or has_values(self) then
       push(self, value)
       if waiter then wake(waiter) end
+    else
+      loop.start(uncaught, to.on_message, value)
     end
   end
 

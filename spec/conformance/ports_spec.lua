@@ -139,6 +139,17 @@ describe("B3: listen", function()
     assert.same({ 1, 2, 3 }, log)
   end)
 
+  -- Such a receive was forgotten, and heard "closed" at the end.
+  it("2.3: leaves the next message to a receive that waited before it", function()
+    local port, log, add = new_port(), new_log()
+    local waiting = Isolate.async(function() return port:receive() end)
+    port:listen(add)
+    send_all(port, 1, 2, 3)
+    pump()
+    assert.equal(1, waiting:await(GUARD))
+    assert.same({ 2, 3 }, log)
+  end)
+
   it("2.3: a cancelled subscription closes the port", function()
     local port, log, add = new_port(), new_log()
     port:listen(add):cancel()
