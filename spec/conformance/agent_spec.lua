@@ -160,7 +160,7 @@ describe("E11: an Agent", function()
     assert.truthy(failure(agent.read, agent, {}):find(
       "bad argument #1 to 'read' (function expected, got table)", 1, true))
     assert.truthy(failure(agent.read, {}):find(
-      "bad argument #1 to 'read' (Agent expected, got table)", 1, true))
+      "calling 'read' on bad self (Agent expected, got table)", 1, true))
   end)
 
   it("raises for a function to begin with that cannot be sent, and starts nothing", function()

@@ -399,6 +399,6 @@ describe("E12: a Broadcast object", function()
     assert.truthy(failure(news.listen, news):find(
       "bad argument #1 to 'listen' (function expected, got nil)", 1, true))
     assert.truthy(failure(news.send, {}):find(
-      "bad argument #1 to 'send' (Broadcast expected, got table)", 1, true))
+      "calling 'send' on bad self (Broadcast expected, got table)", 1, true))
   end)
 end)

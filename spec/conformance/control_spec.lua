@@ -439,7 +439,7 @@ describe("A15, 2.2: kill", function()
     assert.equal(1, Isolate.before_next_event)
     local iso = echo()
     assert.truthy(failure(iso.kill, iso, "now"):find(
-      "bad argument #1 to 'kill' (Isolate.immediate or Isolate.before_next_event expected)", 1, true))
+      "bad argument #1 to 'kill' (Isolate.immediate or Isolate.before_next_event expected, got now)", 1, true))
   end)
 
   it("works from a third isolate, by a handle that was sent", function()

@@ -368,7 +368,7 @@ describe("B12, B14, 2.3: a RawReceivePort", function()
     raw.keep_alive = false
     assert.is_false(raw.keep_alive)
     assert.truthy(failure(function() raw.keep_alive = 1 end):find(
-      "keep_alive is true or false, not a number", 1, true))
+      "bad argument #1 to 'keep_alive' (boolean expected, got number)", 1, true))
     assert.truthy(failure(function() raw.other = 1 end):find(
       "a RawReceivePort has no field 'other' to be set", 1, true))
     assert.truthy(failure(function() raw.handler = 1 end):find(
@@ -432,7 +432,7 @@ describe("B13: ReceivePort.from_raw", function()
     assert.truthy(failure(Isolate.ReceivePort.from_raw, raw):find(
       "from_raw: the port is closed, or was taken over already", 1, true))
     assert.truthy(failure(Isolate.ReceivePort.from_raw, new_port()):find(
-      "bad argument #1 to 'from_raw' (RawReceivePort expected, got table)", 1, true))
+      "bad argument #1 to 'from_raw' (RawReceivePort expected, got ReceivePort)", 1, true))
   end)
 end)
 
