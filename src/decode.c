@@ -802,8 +802,38 @@ void decoder_borrow (Decoder *d, State *S, Message *m) {
 }
 
 
+int decode_scalar (lua_State *L, const Message *m) {
+  const unsigned char *p = m->bytes + HEADER_SIZE;
+  uint64_t names;
+  uint32_t count;
+  if (m->size <= HEADER_SIZE) return 0;
+  memcpy(&names, m->bytes, sizeof(names));
+  memcpy(&count, m->bytes + sizeof(names), sizeof(count));
+  if (names != 0 || count != 1) return 0;
+  switch (*p++) {
+    case T_NIL: lua_pushnil(L); return 1;
+    case T_FALSE: lua_pushboolean(L, 0); return 1;
+    case T_TRUE: lua_pushboolean(L, 1); return 1;
+    case T_INT8: {
+      int64_t i;
+      if (m->size != HEADER_SIZE + 1 + sizeof(i)) return 0;
+      memcpy(&i, p, sizeof(i));
+      lua_pushinteger(L, (lua_Integer)i);
+      return 1;
+    }
+    case T_FLOAT: {
+      lua_Number x;
+      if (m->size != HEADER_SIZE + 1 + sizeof(x)) return 0;
+      memcpy(&x, p, sizeof(x));
+      lua_pushnumber(L, x);
+      return 1;
+    }
+    default: return 0;
+  }
+}
+
+
 void decoder_start (lua_State *L, Decoder *d) {
-  int i;
   d->p = d->m->bytes;
   d->end = d->m->bytes + d->m->size;
   d->depth = 0;
@@ -812,7 +842,7 @@ void decoder_start (lua_State *L, Decoder *d) {
   d->fuel = 1;
   luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
   d->slots = lua_gettop(L) + 1;
-  for (i = 0; i < SLOT_COUNT; i++) lua_pushnil(L);
+  lua_settop(L, d->slots - 1 + SLOT_COUNT);  /* nil */
   d->spine.slot = d->slots + SLOT_SPINE;
   d->spine.base = d->slots + SLOT_COUNT;
   d->spine.chunks = 0;

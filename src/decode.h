@@ -42,6 +42,10 @@ typedef struct Decoder {
 } Decoder;
 
 
+/* Pushes the value of a message that needs no decoder; false for others. Cannot
+** fail. */
+int decode_scalar (lua_State *L, const Message *m);
+
 /* Pushes a new decoder, a userdata with a finalizer. */
 Decoder *decoder_new (lua_State *L);
 

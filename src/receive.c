@@ -333,6 +333,22 @@ static void ring_for_rest (State *S) {
 }
 
 
+/* The first message in the inbox, if it needs no decoder: pushes what 'take'
+** returns. (That saves half of the time of a number.) */
+static int receive_scalar (lua_State *L, State *S) {
+  const Message *m = S->inbox.head;
+  lua_pushinteger(L, (lua_Integer)m->port);
+  lua_pushboolean(L, 1);
+  if (!decode_scalar(L, m)) {
+    lua_pop(L, 2);
+    return 0;
+  }
+  message_free(next_message(S));
+  ring_for_rest(S);
+  return 1;
+}
+
+
 /* take(deadline?): the next message, waiting for it until 'deadline' (by
 ** 'now'; nil: for ever; 0: not at all). Control messages are handled on the
 ** way; a paused isolate stays in here. Returns
@@ -359,6 +375,7 @@ int receive_take (lua_State *L) {
     }
     while (S->inbox.head != NULL) {
       Decoder *d;
+      if (receive_scalar(L, S)) return 3;
       if (!has_receiver(L, S)) {
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);

@@ -33,7 +33,7 @@ local timers = loop.timers
 local depth = 0                      -- how many runs are inside each other
 local ready, first, last = {}, 1, 0  -- a queue of tasks and functions
 local idle, nidle = {}, 0            -- coroutines whose task has ended
-local on_error = setmetatable({}, { __mode = "k" })  -- task -> what its error is told
+local on_error = setmetatable({}, { __mode = "k" })  -- task that waits -> what its error is told
 local failures = {}                  -- uncaught errors, for the outermost run
 
 local WAIT, IDLE = {}, {}            -- what a task's coroutine yields
@@ -48,32 +48,38 @@ local function work(fn, ...)
   return work(yield(IDLE))
 end
 
+-- A task has failed, or yielded what it must not.
+local function fail(co, failed, ok, what)
+  if not forked() then check() end  -- a kill is not an error
+  tasks[co] = nil
+  if ok then
+    what = "coroutine.yield in a task: a task waits with await, receive or sleep"
+  end
+  local traced, trace = pcall(traceback, co)
+  if not traced then trace = "" end  -- no memory for it: the error is told still
+  local origin = loop.rethrown  -- where it was before an await raised it here
+  loop.rethrown = nil
+  if origin and rawequal(origin.failure, what) and origin.traceback then
+    trace = origin.traceback .. "\n" .. trace
+  end
+  close(co)
+  if not forked() then check() end
+  failed(what, trace)
+end
+
 -- A task's coroutine came back: it has ended, waits, or has failed.
-local function after(co, ok, what)
-  if ok and what == IDLE then
+local function after(co, failed, ok, what)
+  if what == IDLE then
     if nidle < MAX_IDLE then
       idle[nidle + 1] = co
       nidle = nidle + 1
     else
       close(co)
     end
-  elseif not ok or what ~= WAIT then
-    if not forked() then check() end  -- a kill is not an error
-    tasks[co] = nil
-    local failed = on_error[co]
-    if ok then
-      what = "coroutine.yield in a task: a task waits with await, receive or sleep"
-    end
-    local traced, trace = pcall(traceback, co)
-    if not traced then trace = "" end  -- no memory for it: the error is told still
-    local origin = loop.rethrown  -- where it was before an await raised it here
-    loop.rethrown = nil
-    if origin and rawequal(origin.failure, what) and origin.traceback then
-      trace = origin.traceback .. "\n" .. trace
-    end
-    close(co)
-    if not forked() then check() end
-    failed(what, trace)
+  elseif what == WAIT then
+    on_error[co] = failed
+  else
+    fail(co, failed, ok, what)
   end
 end
 
@@ -89,8 +95,7 @@ function loop.start(failed, fn, ...)
     co = create(work)
     tasks[co] = true
   end
-  on_error[co] = failed
-  return after(co, resume(co, fn, ...))
+  return after(co, failed, resume(co, fn, ...))
 end
 
 --- Is the running code a task that may be suspended?
@@ -109,7 +114,7 @@ local function run_ready()
     local it = ready[first]
     ready[first] = nil
     first = first + 1
-    if type(it) == "thread" then after(it, resume(it)) else it() end
+    if type(it) == "thread" then after(it, on_error[it], resume(it)) else it() end
   end
 end
 
@@ -172,12 +177,14 @@ local function turn()
     run_ready()
     return true
   end
-  if loop.alive == 0 and not pending() then
+  local ended = loop.alive == 0
+  if ended and not pending() then
     core.hold()  -- a paused isolate lives
     if not pending() then return false end
   end
+  local timer = timers[1]
   -- nothing alive: what is pending may be control messages only, so no waiting
-  dispatch(take(loop.alive == 0 and 0 or timers:next()))
+  dispatch(take(ended and 0 or timer and timer.deadline))
   if timers.n > 0 then
     run_ready()
     fire()
@@ -195,7 +202,9 @@ function loop.run(waiter)
   depth = depth + 1
   local _ <close> = leave
   raise_failure()
-  while not waiter.done and turn() do raise_failure() end
+  while not waiter.done and turn() do
+    if failures[1] then raise_failure() end
+  end
   raise_failure()
   return waiter.done
 end
@@ -230,7 +239,7 @@ function loop.wake(waiter, sync)
   if co and not sync then ready[last + 1] = co end
   waiter.done = true
   if not co then return end
-  if sync then after(co, resume(co)) else last = last + 1 end
+  if sync then after(co, on_error[co], resume(co)) else last = last + 1 end
 end
 
 -- A call of `fn` that is to come; keeps the isolate alive until then. May be

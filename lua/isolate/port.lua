@@ -184,8 +184,16 @@ local function from_raw(raw)
   return self
 end
 
+-- The commonest case first: somebody listens, and nothing waits.
 function ReceivePort:deliver(ok, message)
-  if ok then self:add(message) else undeliverable(self, message) end
+  local to = self.subscription
+  if not ok then
+    undeliverable(self, message)
+  elseif to and not to.paused and self.first_value > self.last_value and not self.waiters[1] then
+    loop.start(uncaught, to.on_message, message)
+  else
+    self:add(message)
+  end
 end
 
 --- No more messages: those that wait are dropped, whoever waits is told, and
