@@ -137,14 +137,13 @@ end
 -- Turns
 
 -- What `take` returned goes to its port. True for a message, false for a
--- slice of one, nil for nothing.
+-- slice of one, nil for nothing, or nothing but for a closed port.
 local function dispatch(id, ok, ...)
-  if id then
-    local port = ports[id]
-    if port then port:deliver(ok, ...) end
-    return true
-  end
-  return id
+  if not id then return id end
+  local port = ports[id]
+  if not port then return nil end
+  port:deliver(ok, ...)
+  return true
 end
 
 -- Fires the timers that are due; true if there were any.
