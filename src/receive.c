@@ -375,12 +375,12 @@ int receive_take (lua_State *L) {
     }
     while (S->inbox.head != NULL) {
       Decoder *d;
-      if (receive_scalar(L, S)) return 3;
       if (!has_receiver(L, S)) {
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);
         return 0;
       }
+      if (receive_scalar(L, S)) return 3;
       if (S->inbox.head->size >= LARGE && S->receiving == NULL) {
         begin_large(L, S);
         ring_for_rest(S);

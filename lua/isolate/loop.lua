@@ -137,12 +137,11 @@ end
 -- Turns
 
 -- What `take` returned goes to its port. True for a message, false for a
--- slice of one, nil for nothing, or nothing but for a closed port.
+-- slice of one, nil for nothing.
 local function dispatch(id, ok, ...)
   if not id then return id end
   local port = ports[id]
-  if not port then return nil end
-  port:deliver(ok, ...)
+  if port then port:deliver(ok, ...) end
   return true
 end
 
