@@ -4,8 +4,8 @@
 **
 ** Who waits is told once, by a message to its isolate's mailbox, and then tries
 ** again: somebody else may have been faster. As many are told as can go on. One
-** who leaves without having gone on, because it died or lost its patience, hands
-** its turn to the next.
+** who was told has its turn until it leaves: if it came too late, it waits again
+** where it was; if it died or lost its patience, the next one is told.
 */
 
 #include <stdlib.h>
@@ -40,6 +40,18 @@ Channel *channel_new (size_t capacity) {
 /* {======================================================
 ** Those who wait. The lock is held.
 ** ======================================================= */
+
+static void link_waiter (Channel *ch, Waiter *w) {
+  Waiters *list = &ch->waiters[w->way];
+  Waiter *before = list->last;
+  if (w->turn == 0) w->turn = ++ch->turns;
+  while (before != NULL && before->turn > w->turn) before = before->previous;
+  w->previous = before;
+  w->next = before ? before->next : list->first;
+  *(w->next ? &w->next->previous : &list->last) = w;
+  *(w->previous ? &w->previous->next : &list->first) = w;
+}
+
 
 static void unlink_waiter (Channel *ch, Waiter *w) {
   Waiters *list = &ch->waiters[w->way];
@@ -144,24 +156,24 @@ Message *channel_take (Channel *ch, Seat *seat, int *why) {
 }
 
 
-void channel_put_back (Channel *ch, Message *m) {
+int channel_put_back (Channel *ch, Seat *seat, Message *m) {
+  int back;
   mutex_lock(&ch->lock);
-  link_message(ch, NULL, m);
+  back = seat == NULL || seat_free(seat, m->port);
+  if (back) link_message(ch, NULL, m);
   unlock(ch);
+  return back;
 }
 
 
 int channel_wait (Channel *ch, Waiter *w) {
-  Waiters *list = &ch->waiters[w->way];
   int waits;
   mutex_lock(&ch->lock);
   waits = chances(ch, w->way) == 0;
   if (waits) {
+    if (w->state == WAITER_WOKEN) ch->waiters[w->way].woken--;
     w->state = WAITER_WAITS;
-    w->next = NULL;
-    w->previous = list->last;
-    *(list->last ? &list->last->next : &list->first) = w;
-    list->last = w;
+    link_waiter(ch, w);
   }
   mutex_unlock(&ch->lock);
   return waits;
@@ -185,7 +197,7 @@ void channel_close (Channel *ch) {
 
 
 void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed) {
-  Message **link = &ch->first, *last = NULL;
+  Message **link = &ch->first, *before = NULL;
   mutex_lock(&ch->lock);
   while (*link != NULL) {
     Message *m = *link;
@@ -193,13 +205,14 @@ void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed) {
       *link = m->next;
       ch->count--;
       queue_add(removed, m);
+      if (from == to) break;
     }
     else {
-      last = m;
+      before = m;
       link = &m->next;
     }
   }
-  ch->last = last;
+  if (*link == NULL) ch->last = before;
   unlock(ch);
 }
 

@@ -18,6 +18,7 @@ typedef struct Waiter {
   struct Waiter *next, *previous;
   Mailbox *box;			/* counted: where it is told */
   Message *wake;		/* what it is told, once */
+  uint64_t turn;		/* the lower one goes first; 0 = has none yet */
   int way;			/* CHANNEL_IN or CHANNEL_OUT */
   int state;
 } Waiter;
@@ -37,7 +38,8 @@ typedef struct Channel {
   Message *first, *last;	/* the higher 'op', a priority, comes first */
   size_t count, capacity;	/* capacity 0 = any number */
   int closed;
-  Waiters waiters[2];		/* by way */
+  uint64_t turns;		/* how many waiters ever had one */
+  Waiters waiters[2];		/* by way, those that were not told, by turn */
 } Channel;
 
 enum { CHANNEL_DONE, CHANNEL_NOT_NOW, CHANNEL_CLOSED };
@@ -55,20 +57,23 @@ int channel_put (Channel *ch, Message *m);
 ** its seat from this moment on: nobody sees it nowhere. */
 Message *channel_take (Channel *ch, Seat *seat, int *why);
 
-/* Puts back what was taken, as the first; also when it is full or closed. */
-void channel_put_back (Channel *ch, Message *m);
+/* Puts back what was taken, as the first; also when it is full or closed. With
+** a seat, its job gives that up in the same moment. False, and 'm' is still the
+** caller's, if the seat is doomed. */
+int channel_put_back (Channel *ch, Seat *seat, Message *m);
 
-/* 'w' is told, once, when it can go on. False, and it is not, if it can now. */
+/* 'w' is told, once, when it can go on. False, and it is not, if it can now. One
+** that was told, tried and came too late may wait again: it has kept its turn. */
 int channel_wait (Channel *ch, Waiter *w);
 
-/* 'w' waits no more. If it was told, the next one is told instead: nothing stays
-** because somebody died. Can be called twice. */
+/* 'w' waits no more. If it was told, the next one may be told instead: nothing
+** stays because somebody died. Can be called twice. */
 void channel_leave (Channel *ch, Waiter *w);
 
 /* Nothing more comes in; what is there can be taken. All who wait are told. */
 void channel_close (Channel *ch);
 
-/* Takes out all messages to ports 'from' to 'to'. */
+/* Takes out all messages to ports 'from' to 'to'. One port has one message. */
 void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed);
 
 size_t channel_count (Channel *ch);

@@ -95,10 +95,7 @@ int channellib_take (lua_State *L) {
   lua_pushinteger(L, (lua_Integer)hand->m->port);
   n = receive_try(L, S, hand->m);
   if (atomic_get(&iso->stop)) {
-    if (seat == NULL || seat_free(seat, hand->m->port)) {
-      channel_put_back(ch, hand->m);
-      hand->m = NULL;
-    }
+    if (channel_put_back(ch, seat, hand->m)) hand->m = NULL;
     interrupt_check(L, iso);
   }
   message_free(hand->m);
@@ -113,6 +110,8 @@ int channellib_take (lua_State *L) {
 
 typedef struct Wait {
   Channel *ch;			/* counted; NULL: it is over */
+  uint64_t port;		/* of this isolate, which is told … */
+  lua_Integer number;		/* … this */
   Waiter w;
 } Wait;
 
@@ -143,22 +142,30 @@ static Wait *push_wait (lua_State *L) {
 }
 
 
-int channellib_wait (lua_State *L) {
+int channellib_waiter (lua_State *L) {
   State *S = state_of(L);
   Channel *ch = check(L);
   uint64_t port = (uint64_t)luaL_checkinteger(L, 3);
   lua_Integer number = luaL_checkinteger(L, 4);
   Wait *wait = push_wait(L);
-  wait->w.wake = encode_integer(number, port);
-  if (wait->w.wake == NULL) return luaL_error(L, "not enough memory");
+  wait->port = port;
+  wait->number = number;
   wait->w.way = lua_toboolean(L, 2) ? CHANNEL_IN : CHANNEL_OUT;
   wait->w.box = (Mailbox *)shared_retain(&S->isolate->box);
   wait->ch = (Channel *)shared_retain(ch);
-  if (channel_wait(ch, &wait->w)) return 1;
-  lua_pushcfunction(L, wait_close);
-  lua_insert(L, -2);
-  lua_call(L, 1, 0);
-  return 0;
+  return 1;
+}
+
+
+int channellib_wait (lua_State *L) {
+  Wait *wait = (Wait *)luaL_checkudata(L, 1, WAITER);
+  Waiter *w = &wait->w;
+  state_of(L);
+  luaL_argcheck(L, wait->ch != NULL, 1, "it is closed");
+  if (w->wake == NULL) w->wake = encode_integer(wait->number, wait->port);
+  if (w->wake == NULL) return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, channel_wait(wait->ch, w));
+  return 1;
 }
 
 /* }====================================================== */

@@ -24,9 +24,11 @@ int channellib_retry (lua_State *L);
 ** message cannot be built; nil, is it closed? */
 int channellib_take (lua_State *L);
 
-/* channel_wait(channel, for room?, port, number) -> a to-be-closed waiter: when
-** there is something (or room), this isolate's port is told the number, once.
-** nil if there is now. */
+/* channel_waiter(channel, for room?, port, number) -> a to-be-closed waiter */
+int channellib_waiter (lua_State *L);
+
+/* channel_wait(waiter) -> true: when there is something (or room), this isolate's
+** port is told the number, once. false if there is now. */
 int channellib_wait (lua_State *L);
 
 /* channel_close(channel) */

@@ -780,6 +780,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"channel_send", channellib_send},
     {"channel_take", channellib_take},
     {"channel_wait", channellib_wait},
+    {"channel_waiter", channellib_waiter},
     {"check", core_check},
     {"cwd", core_cwd},
     {"ended", core_ended},

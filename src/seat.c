@@ -20,9 +20,9 @@ void seat_destroy (Shared *shared) { free(shared); }
 
 int seat_enter (Seat *seat, uint64_t job) {
   uint64_t none = 0;
-  if (!atomic_swap_if(&seat->job, none, job)) return 0;
-  atomic_set(&seat->since, (uint64_t)(clock_now() * 1e6));
-  return 1;
+  atomic_set(&seat->since, (uint64_t)(clock_now() * 1e6));  /* who sees the job
+                                                            must see its time */
+  return atomic_swap_if(&seat->job, none, job);
 }
 
 

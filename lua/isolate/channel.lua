@@ -49,32 +49,39 @@ function channel.waiter()
   return waiter
 end
 
---- Registers the waiter with a channel: a to-be-closed value, or nil if there is
--- something (or room) now.
-function channel.register(raw, for_room, waiter)
-  return core.channel_wait(raw, for_room, bell.id, waiter.number)
+-- Its place among those that wait for something in a channel (or for room).
+local function place_of(raw, for_room, waiter)
+  return core.channel_waiter(raw, for_room, bell.id, waiter.number)
 end
 
--- Waits until something (or room) is there: true; or false, "timeout".
-local function wait(raw, for_room, deadline)
-  local left = deadline and math.max(0, deadline - now())
-  if left == 0 then return false, "timeout" end
+--- Registers the waiter with a channel: a to-be-closed value, or nil if there is
+-- something now.
+function channel.register(raw, waiter)
+  local place = place_of(raw, false, waiter)
+  if core.channel_wait(place) then return place end
+end
+
+-- Waits until there is something (or room), tries `attempt(raw, what)`, and again,
+-- until that returns something, which is returned; or nil, "timeout".
+local function wait(raw, for_room, deadline, attempt, what)
   local waiter <close> = channel.waiter()
-  local registered <close> = channel.register(raw, for_room, waiter)
-  if registered then future.wait(waiter, left) end
-  return true
+  local place <close> = place_of(raw, for_room, waiter)
+  while true do
+    local left = deadline and math.max(0, deadline - now())
+    if left == 0 then return nil, "timeout" end
+    if core.channel_wait(place) then
+      waiter.done = nil
+      future.wait(waiter, left)
+    end
+    local result, value = attempt(raw, what)
+    if result ~= nil then return result, value end
+  end
 end
 
 --- Sends what found no room, when there is: true; false if the channel is closed;
 -- or nil, "timeout".
 function channel.send_parcel(raw, parcel, deadline)
-  local sent
-  repeat
-    local waited, why = wait(raw, true, deadline)
-    if not waited then return nil, why end
-    sent = core.channel_retry(raw, parcel)
-  until sent ~= nil
-  return sent
+  return wait(raw, true, deadline, core.channel_retry, parcel)
 end
 
 ------------------------------------------------------------------------------
@@ -126,28 +133,33 @@ function Channel:send(message, timeout)
   return nil, "closed"
 end
 
--- What `core.channel_take` returned: true and the message, or false, closed?
+-- What `core.channel_take` returned: true and the message; false, "closed"; or nil.
 local function taken(id, ok, ...)
-  if id == nil then return false, ok end
+  if id == nil then
+    if ok then return false, "closed" end
+    return nil
+  end
   if not ok then
     error("a message of a channel could not be received: " .. errors.message((...)), 0)
   end
   return true, (...)
 end
 
---- Takes what is there: true and it; or false, and whether it is closed.
-function channel.try(raw) return taken(core.channel_take(raw)) end
+local function take(raw) return taken(core.channel_take(raw)) end
 
--- true and a message; or false, "timeout" or "closed".
+--- Takes what is there: true and it; or false, and whether it is closed.
+function channel.try(raw)
+  local got, message = take(raw)
+  if got then return true, message end
+  return false, got == false
+end
+
+-- true and a message; or false or nil, and why: "timeout", "closed".
 local function receive(raw, timeout)
   local deadline = deadline_of(timeout)
-  while true do
-    local got, message = channel.try(raw)
-    if got then return true, message end
-    if message then return false, "closed" end
-    local waited, why = wait(raw, false, deadline)
-    if not waited then return false, why end
-  end
+  local got, message = take(raw)
+  if got == nil then return wait(raw, false, deadline, take) end
+  return got, message
 end
 
 --- Waits for the next message, as `await` does. A closed channel gives what is in

@@ -40,7 +40,7 @@ end
 -- is now.
 local function register(it, waiter)
   if getmetatable(it) == channel.Channel then
-    return channel.register(it.raw, false, waiter)
+    return channel.register(it.raw, waiter)
   end
   return it:register(waiter)
 end

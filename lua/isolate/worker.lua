@@ -151,7 +151,7 @@ end
 -- Waits until the queue has something.
 local function wait()
   local waiter <close> = channel.waiter()
-  local registered <close> = channel.register(config.queue, false, waiter)
+  local registered <close> = channel.register(config.queue, waiter)
   if registered then future.wait(waiter) end
 end
 
