@@ -269,7 +269,7 @@ describe("Channel", function()
       assert.equal("for the living", (ch:receive(10)))
     end)
 
-    it("hands its turn on if it was told and did not come", function()
+    it("hands its turn on if it was told and did not come #signal", function()
       local ch, ready = Channel(10), Channel()
       -- told, but too busy to hear of it
       local busy = Isolate.spawn(function()
@@ -287,7 +287,7 @@ describe("Channel", function()
       assert.equal("once", (other:await(20)))
     end)
 
-    it("lets the next sender in if it was told that there is room", function()
+    it("lets the next sender in if it was told that there is room #signal", function()
       local ch, ready = Channel(1), Channel()
       ch:send "full"
       local busy = Isolate.spawn(function()
@@ -305,7 +305,7 @@ describe("Channel", function()
       assert.equal("second", (ch:receive()))
     end)
 
-    it("gives back what it had in hand and not yet taken over", function()
+    it("gives back what it had in hand and not yet taken over #signal", function()
       local ch, ready = Channel(), Channel()
       ch:send(setmetatable({ "precious" }, { __transfer = function(t)
         local word = t[1]

@@ -53,19 +53,24 @@ local map_checks = {
   end,
 }
 
--- What shows how far it is: update(done), finish().
-local function meter(progress, total)
-  if progress == true then return require "isolate.progress_bar"(total) end
-  return {
-    update = function(_, done) if progress then progress(done, total) end end,
-    finish = function() end,
-  }
+-- What shows how far it is by `update(done)`; to be closed.
+local Meter = { __close = function() end }
+Meter.__index = Meter
+
+function Meter:update(done)
+  if self.tell then self.tell(done, self.total) end
 end
 
+local function meter(progress, total)
+  if progress == true then return require "isolate.progress_bar"(total) end
+  return setmetatable({ tell = progress, total = total }, Meter)
+end
+
+--- `pool:map`, which ends with a call of this: the caller is one level up.
 function map.map(pool, how, fn, list, opts)
-  future.check_function(fn, 1, "map", false, 4)
-  if type(list) ~= "table" then errors.expected("table", list, 2, "map", 3) end
-  opts = options.check(opts, 3, "map", map_checks, 3)
+  future.check_function(fn, 1, "map")
+  if type(list) ~= "table" then errors.expected("table", list, 2, "map", 2) end
+  opts = options.check(opts, 3, "map", map_checks, 2)
   local total = math.tointeger(list.n) or #list
   local collect = opts.errors == "collect"
   local fixed = opts.chunk or how.timeout and 1
@@ -74,7 +79,7 @@ function map.map(pool, how, fn, list, opts)
   local each                    -- seconds an item takes
   local problem
   local wait, signal = waiting()
-  local bar = meter(opts.progress, total)
+  local bar <close> = meter(opts.progress, total)
   local live <close> = setmetatable({}, Live)
   local under_way = 0
 
@@ -99,13 +104,14 @@ function map.map(pool, how, fn, list, opts)
 
   local function submit(from, count)
     local job
-    job = pool:submit(how, 3, function(ok, values, more)
+    job = pool:submit(how, function(ok, values, more)
       live[job] = nil
       under_way, done = under_way - 1, done + count
       if ok then
         table.move(values, 1, count, from, results)
         for _, it in ipairs(more or {}) do
-          failed(from, count, errors.RemoteError(it.message, it.traceback, it.isolate), it.i)
+          failed(from, count,
+            errors.RemoteError(it.message, it.traceback, it.isolate, it.value), it.i)
         end
         local seconds = job.took / count
         each = each and (each + seconds) / 2 or seconds
@@ -127,7 +133,6 @@ function map.map(pool, how, fn, list, opts)
     if done < total and not problem then wait() end
     bar:update(done)
   end
-  bar:finish()
   if problem then error(problem, 0) end
   if collect then table.sort(failures, function(a, b) return a.index < b.index end) end
   return results, failures
@@ -140,15 +145,16 @@ local imap_checks = {
   ahead = options.count, ordered = options.flag, errors = outcome,
 }
 
+--- `pool:imap`, likewise.
 function map.imap(pool, how, fn, iterator, opts)
-  future.check_function(fn, 1, "imap", false, 4)
-  future.check_function(iterator, 2, "imap", false, 4)
-  opts = options.check(opts, 3, "imap", imap_checks, 3)
+  future.check_function(fn, 1, "imap")
+  future.check_function(iterator, 2, "imap")
+  opts = options.check(opts, 3, "imap", imap_checks, 2)
   local ahead = opts.ahead or 4 * pool.size
   local ordered, collect = opts.ordered ~= false, opts.errors == "collect"
   local submitted, given = 0, 0
-  local arrived, order = {}, {} -- index -> outcome; the indexes, as they came
-  local next_order = 1
+  local arrived = {}            -- index -> outcome
+  local order, came = {}, 0     -- the indexes as they came, for one who takes them so
   local over = false            -- the iterator has no more
   local wait, signal = waiting()
   local live = setmetatable({}, Live)
@@ -156,14 +162,15 @@ function map.imap(pool, how, fn, iterator, opts)
   local function submit(item)
     submitted = submitted + 1
     local index, job = submitted, nil
-    job = pool:submit(how, 4, function(ok, ...)
+    job = pool:submit(how, function(ok, ...)
       live[job] = nil
       if ok then
         arrived[index] = table.pack(index, ...)
       else
         arrived[index] = { problem = at_item(..., index, item) }
       end
-      order[#order + 1] = index
+      came = came + 1
+      if not ordered then order[came] = index end
       signal()
     end, nil, fn, item)
     live[job] = true
@@ -172,11 +179,8 @@ function map.imap(pool, how, fn, iterator, opts)
   -- The index whose turn it is, if its outcome is there.
   local function next_index()
     if ordered then return arrived[given + 1] and given + 1 end
-    local index = order[next_order]
-    if index then
-      order[next_order] = nil
-      next_order = next_order + 1
-    end
+    local index = order[given + 1]
+    order[given + 1] = nil
     return index
   end
 

@@ -98,16 +98,29 @@ local function unqueue(job)
   return core.channel_remove(job.pool.queue, job.id, job.id)[1] ~= nil
 end
 
--- Takes it out of the queue, or kills the worker that has it.
+local start_workers
+
+-- Kills a worker, and waits for it no more: a call of C may keep it for long.
+local function discard(pool, it)
+  pool.workers[it.number] = nil
+  it.handle:kill(handle.immediate)
+end
+
+-- Takes a forgotten job out of the queue, or kills the worker that has it.
 local function stop(job)
   if unqueue(job) then return end
-  local it = worker_of(job)
-  if it and core.seat_doom(it.seat, job.id) then it.handle:kill(handle.immediate) end
+  local pool, it = job.pool, worker_of(job)
+  if it and core.seat_doom(it.seat, job.id) then
+    discard(pool, it)
+    start_workers(pool)
+    settle(pool)
+  end
 end
 
 function Job:cancel()
+  if not forget(self) then return end
+  self.pool.cancelled = self.pool.cancelled + 1
   stop(self)
-  if forget(self) then self.pool.cancelled = self.pool.cancelled + 1 end
 end
 
 --- Asks it to end by itself. False if it has not begun, and now never will.
@@ -133,8 +146,8 @@ local function watch(job, timeout)
       job.timer = loop.after(it and timeout - seconds or timeout, look)
       return
     end
-    stop(job)
     fail(job, errors.TimeoutError(("the job was not done after %g seconds"):format(timeout)))
+    stop(job)
   end
   job.timer = loop.after(timeout, look)
 end
@@ -160,17 +173,21 @@ local function portable(fn)
   return type(known) == "userdata" and known or fn
 end
 
-local start_workers
+local function send(pool, id, priority, kind, fn, ...)
+  return core.channel_send(pool.queue, "call", id, priority, kind, portable(fn), ...)
+end
 
 --- Puts a job into the queue, and waits while that is full. `ended(ok, ...)` is
 -- called at its end, with its results or the error, and with the number of the
--- item where it was. `level` is counted from the caller, as that of `error`.
-function Pool:submit(how, level, ended, kind, fn, ...)
+-- item where it was. Errors name the place where the caller of its caller is called.
+function Pool:submit(how, ended, kind, fn, ...)
   local id = core.unique()
-  local ok, sent = pcall(core.channel_send, self.queue, "call", id, how.priority or 0,
-    kind, portable(fn), ...)
+  local ok, sent = pcall(send, self, id, how.priority or 0, kind, fn, ...)
   core.check()
-  if not ok then errors.rethrow(sent, level + 2) end
+  if not ok then errors.rethrow(sent, 5) end
+  if type(sent) == "userdata" then sent = channel.send_parcel(self.queue, sent) end
+  if not sent then error("this pool is closed", 4) end
+  -- its answer comes in a later turn of the loop
   local job = setmetatable({ pool = self, id = id, submitted = now(), ended = ended,
     on_progress = how.on_progress }, Job)
   ports[id] = job
@@ -178,33 +195,40 @@ function Pool:submit(how, level, ended, kind, fn, ...)
   self.outstanding = self.outstanding + 1
   if self.broken then
     unqueue(job)
-    loop.ready(function() fail(job, self.broken) end)
+    loop.ready(function() fail(job, self.broken()) end)
     return job
   end
-  start_workers(self)
-  if type(sent) == "userdata" then channel.send_parcel(self.queue, sent) end
   if how.timeout then watch(job, how.timeout) end
+  start_workers(self)
   return job
 end
 
 ------------------------------------------------------------------------------
 -- Workers
 
--- It seems that no worker can ever begin: all that waits has failed.
-local function give_up(pool, problem)
-  pool.broken = problem
-  core.channel_remove(pool.queue)
+-- Calls `f` for all jobs that have not ended.
+local function each_job(pool, f, ...)
   for _, job in pairs(ports) do
-    if getmetatable(job) == Job and job.pool == pool then fail(job, problem) end
+    if getmetatable(job) == Job and job.pool == pool then f(job, ...) end
   end
 end
 
--- A worker could not begin. The next try comes later each time.
+-- It seems that no worker can ever begin: all that waits has failed, each with an
+-- error of its own.
+local function give_up(pool, problem)
+  pool.broken = problem
+  core.channel_remove(pool.queue)
+  each_job(pool, function(job) fail(job, problem()) end)
+end
+
+-- A worker could not begin; `problem()` makes the error. The next try comes later
+-- each time.
 local function failed_to_start(pool, problem)
   pool.failures = pool.failures + 1
   if pool.failures >= MAX_FAILURES and not next(pool.workers) then
     return give_up(pool, problem)
   end
+  if pool.pausing then return end
   local function try_again()
     pool.pausing = false
     start_workers(pool)
@@ -217,32 +241,34 @@ end
 
 -- A worker has ended: the job on its seat has failed.
 local function ended(pool, it)
-  it.notice:close()
+  if pool.workers[it.number] ~= it then return end  -- discarded
   pool.workers[it.number] = nil
   local job = ports[core.seat_job(it.seat) or 0]
+  local why, name = it.failure, it.handle.name
   if job then
-    local why = it.failure or { "the worker ended before the job was done", "" }
-    fail(job, errors.RemoteError(why[1], why[2], it.handle.name))
+    why = why or { "the worker ended before the job was done" }
+    fail(job, errors.RemoteError(why[1], why[2], name))
+  elseif not it.ready then
+    why = why or { "the worker ended" }
+    failed_to_start(pool, function()
+      return errors.RemoteError("the pool's init failed: " .. why[1], why[2], name)
+    end)
+  elseif why then
+    loop.unheard(errors.RemoteError(why[1], why[2], name))
   end
   start_workers(pool)
   settle(pool)
 end
 
--- What a worker tells: that it is ready; that `init` failed; an uncaught error; and
--- nil at its end.
+-- What a worker tells: that it is ready; an uncaught error, {message, traceback};
+-- and nil at its end.
 local function hear(pool, it, what)
-  if what == nil then return ended(pool, it) end
-  if what == "ready" then
-    pool.failures = 0
-  elseif what.failed then
-    pool.workers[it.number] = nil
-    failed_to_start(pool, errors.RemoteError("the pool's init failed: " .. what.failed,
-      what.traceback, what.isolate))
+  if what == nil then
+    ended(pool, it)
+  elseif what == "ready" then
+    it.ready, pool.failures = true, 0
   else
     it.failure = what
-    if not core.seat_job(it.seat) then
-      loop.unheard(errors.RemoteError(what[1], what[2], it.handle.name))
-    end
   end
 end
 
@@ -252,7 +278,8 @@ local function start_worker(pool)
   pool.started = number
   local it = { number = number, seat = core.seat() }
   local weak = setmetatable({ pool = pool }, { __mode = "v" })  -- idle workers hold no pool
-  it.notice = port.private(function(_, _, what)
+  it.notice = port.private(function(notice, _, what)
+    if what == nil then notice:close() end
     if weak.pool then hear(weak.pool, it, what) end
   end)
   it.notice:unref()
@@ -267,7 +294,7 @@ local function start_worker(pool)
   core.check()
   if not ok then
     it.notice:close()
-    failed_to_start(pool, iso)
+    failed_to_start(pool, function() return iso end)
     return false
   end
   it.handle = iso
@@ -288,19 +315,19 @@ end
 ------------------------------------------------------------------------------
 -- What users call
 
-local function check_self(self, name)
+local function check_self(self, class, name, level)
   core.check()
-  if getmetatable(self) ~= Pool then errors.bad_self("Pool", self, name, 3) end
+  if getmetatable(self) ~= class then errors.bad_self("Pool", self, name, level or 3) end
 end
 
-local function check_open(self, name)
-  check_self(self, name)
-  if self.closed then error("this pool is closed", 3) end
+local function check_open(self, class, name)
+  check_self(self, class, name, 4)
+  if (self.pool or self).closed then error("this pool is closed", 3) end
 end
 
 local function run(pool, how, fn, ...)
   local result = future.new()
-  local job = pool:submit(how, 2, function(ok, ...)
+  local job = pool:submit(how, function(ok, ...)
     result.on_cancel, result.on_ask = nil, nil
     if ok then future.complete(result, ...) else future.fail(result, (...)) end
   end, nil, fn, ...)
@@ -314,7 +341,7 @@ end
 ---@param fn function
 ---@return isolate.Future
 function Pool:run(fn, ...)
-  check_open(self, "run")
+  check_open(self, Pool, "run")
   future.check_function(fn, 1, "run")
   return (run(self, {}, fn, ...))
 end
@@ -327,7 +354,7 @@ end
 ---@param opts {chunk: integer?, errors: string?, progress: boolean|function|nil}?
 ---@return any[] results, table[]? failures
 function Pool:map(fn, list, opts)
-  check_open(self, "map")
+  check_open(self, Pool, "map")
   return map.map(self, {}, fn, list, opts)
 end
 
@@ -338,7 +365,7 @@ end
 ---@param opts {ahead: integer?, ordered: boolean?, errors: string?}?
 ---@return function
 function Pool:imap(fn, iterator, opts)
-  check_open(self, "imap")
+  check_open(self, Pool, "imap")
   return map.imap(self, {}, fn, iterator, opts)
 end
 
@@ -348,7 +375,7 @@ With.__index = With
 
 local job_checks = {
   priority = function(v)
-    return math.type(v) == "integer" and math.abs(v) < 2^31 or "integer"
+    return math.type(v) == "integer" and v > -2^31 and v < 2^31 or "integer of 32 bits"
   end,
   timeout = function(v) return type(v) == "number" and v > 0 or "positive number of seconds" end,
   on_progress = options.callback,
@@ -360,29 +387,23 @@ local job_checks = {
 -- total, text)` hears what the job tells by `Isolate.progress`.
 ---@param how {priority: integer?, timeout: number?, on_progress: function?}
 function Pool:with(how)
-  check_open(self, "with")
+  check_open(self, Pool, "with")
   return setmetatable({ pool = self, how = options.check(how, 1, "with", job_checks, 2) }, With)
 end
 
-local function check_with(self, name)
-  core.check()
-  if getmetatable(self) ~= With then errors.bad_self("Pool", self, name, 3) end
-  if self.pool.closed then error("this pool is closed", 3) end
-end
-
 function With:run(fn, ...)
-  check_with(self, "run")
+  check_open(self, With, "run")
   future.check_function(fn, 1, "run")
   return (run(self.pool, self.how, fn, ...))
 end
 
 function With:map(fn, list, opts)
-  check_with(self, "map")
+  check_open(self, With, "map")
   return map.map(self.pool, self.how, fn, list, opts)
 end
 
 function With:imap(fn, iterator, opts)
-  check_with(self, "imap")
+  check_open(self, With, "imap")
   return map.imap(self.pool, self.how, fn, iterator, opts)
 end
 
@@ -400,7 +421,7 @@ end
 -- {name=, memory=, busy=}.
 ---@return table
 function Pool:stats()
-  check_self(self, "stats")
+  check_self(self, Pool, "stats")
   local workers = {}
   for _, it in pairs(self.workers) do
     workers[#workers + 1] = { name = it.handle.name, memory = core.memory(it.handle.control_port),
@@ -410,20 +431,35 @@ function Pool:stats()
   local queued = (core.channel_count(self.queue))
   return {
     size = self.size, workers = workers,
-    queued = queued, running = math.max(0, self.outstanding - queued),
+    queued = queued, running = self.outstanding - queued,
     done = self.done, failed = self.failed, cancelled = self.cancelled,
     waiting_time = percentiles(self.waiting_times), running_time = percentiles(self.running_times),
   }
 end
 
+local function drop_job(job)
+  if not forget(job) then return end
+  job.pool.cancelled = job.pool.cancelled + 1
+  job.ended(false, errors.CancelledError "the pool was closed")
+end
+
+-- What has not begun never will, in workers that are not ready neither.
 local function drop(pool)
   for _, id in ipairs(core.channel_remove(pool.queue)) do
-    local job = ports[id]
-    if job and forget(job) then
-      pool.cancelled = pool.cancelled + 1
-      job.ended(false, errors.CancelledError "the pool was closed")
-    end
+    if ports[id] then drop_job(ports[id]) end
   end
+  for _, it in pairs(pool.workers) do
+    if not it.ready and not core.seat_job(it.seat) then discard(pool, it) end
+  end
+  settle(pool)
+end
+
+-- What runs is of no use either.
+local function abort(pool)
+  each_job(pool, drop_job)
+  core.channel_remove(pool.queue)
+  for _, it in pairs(pool.workers) do discard(pool, it) end
+  settle(pool)
 end
 
 local function close(pool)
@@ -439,7 +475,7 @@ end
 -- `drop` those that have not begun fail with a CancelledError.
 ---@param opts {drop: boolean?}?
 function Pool:close(opts)
-  check_self(self, "close")
+  check_self(self, Pool, "close")
   opts = options.check(opts, 1, "close", { drop = options.flag }, 2)
   close(self)
   if opts.drop then drop(self) end
@@ -449,13 +485,15 @@ end
 -- At the end of a block; an error does not wait for what runs.
 function Pool:__close(problem)
   close(self)
-  if problem == nil then return self.finished:await() end
-  drop(self)
-  for _, it in pairs(self.workers) do it.handle:kill(handle.immediate) end
+  if problem ~= nil then abort(self) end
+  self.finished:await()
 end
 
--- Nobody can use it any more: its workers, which wait for jobs, end.
-function Pool:__gc() pcall(core.channel_close, self.queue) end
+-- Nobody can use it any more: its workers end, now or after the job they have.
+function Pool:__gc()
+  pcall(core.channel_close, self.queue)
+  pcall(core.channel_remove, self.queue)
+end
 
 local checks = {
   size = options.count, name = options.text, init = options.callback, queue = options.count,

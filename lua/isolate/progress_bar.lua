@@ -15,6 +15,7 @@ local ProgressBar = { __name = "isolate.ProgressBar", __transfer = false }
 ProgressBar.__index = ProgressBar
 
 local function duration(seconds)
+  if seconds >= 1e7 then return "for ever" end
   seconds = math.ceil(seconds)
   if seconds >= 3600 then
     return string.format("%d:%02d:%02d", seconds // 3600, seconds // 60 % 60, seconds % 60)
@@ -41,7 +42,7 @@ local function describe(self, time)
   local rate = seconds > 0 and self.done / seconds or 0
   local parts = {}
   if self.total then
-    local share = self.total > 0 and math.min(1, self.done / self.total) or 1
+    local share = self.total > 0 and math.max(0, math.min(1, self.done / self.total)) or 1
     local filled = math.floor(share * 20 + 0.5)
     parts[1] = string.format("%3d%% [%s%s] %s/%s", math.floor(share * 100),
       string.rep("#", filled), string.rep("-", 20 - filled), amount(self.done), amount(self.total))
@@ -60,7 +61,8 @@ end
 
 local function draw(self, time)
   self.drawn = time
-  local line = cut((self.label and self.label .. " " or "") .. describe(self, time), self.width - 1)
+  local line = (self.label and self.label .. " " or "") .. describe(self, time)
+  line = cut(string.gsub(line, "%c", " "), self.width - 1)
   local erase = self.plain and string.rep(" ", math.max(0, self.last - #line)) or "\27[K"
   self.last = #line
   self.out:write("\r", line, erase)

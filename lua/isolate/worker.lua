@@ -19,6 +19,7 @@ local told = 0                  -- when its progress was told last
 local traceback                 -- of the error that is being handled
 
 local TELL_EVERY = 0.02         -- seconds
+local MAX_FUNCTIONS = 256       -- that are kept
 
 ------------------------------------------------------------------------------
 -- For jobs
@@ -56,26 +57,37 @@ local function with_traceback(problem)
   return problem
 end
 
+-- What an error was, for the answer. After one of memory the heap is full of what
+-- the job left, and the worker is to go.
+local function describe(value)
+  config.full = config.full or value == "not enough memory"
+  local message, trace = errors.describe(value, traceback)
+  traceback = nil
+  return message, trace
+end
+
 -- An error is the answer; `i` is the number of the item in a chunk.
 local function refuse(id, value, i)
-  local message, trace = errors.describe(value, traceback)
+  local message, trace = describe(value)
   if not pcall(core.answer, config.notice, id, false, message, trace, here, value, i) then
     core.check()
     core.answer(config.notice, id, false, message, trace, here, nil, i)
   end
-  -- after this the heap is full of what the job left
-  config.full = config.full or value == "not enough memory"
 end
 
--- Its results are the answer, after the seconds it took.
+-- Results are the answer, after the seconds it took. False and why, if they cannot
+-- be sent.
+local function reply(id, start, ...)
+  local sent, why = pcall(core.answer, config.notice, id, now() - start, ...)
+  core.check()
+  return sent, why
+end
+
 local function finish(id, start, ok, ...)
   core.check()
   if not ok then return refuse(id, (...)) end
-  local sent, why = pcall(core.answer, config.notice, id, now() - start, ...)
-  if sent then return end
-  core.check()
-  traceback = ""
-  refuse(id, why)
+  local sent, why = reply(id, start, ...)
+  if not sent then refuse(id, why) end
 end
 
 local function resolve(...)
@@ -86,28 +98,50 @@ end
 
 local function call(fn, ...) return resolve(fn(...)) end
 
--- Calls `fn` for each item; the answer are the first results.
+-- Calls `fn` for each item; the answer are the first results, and the failures if
+-- they are collected. Else the first one is the answer.
 local function run_chunk(id, start, fn, items, collect)
   local results, failures = { n = items.n }, nil
+
+  -- Item `i` has failed. True if that is to be collected.
+  local function failed(i, value)
+    if not collect then
+      refuse(id, value, i)
+      return false
+    end
+    local message, trace = describe(value)
+    local sendable = pcall(core.sendable, value)
+    failures = failures or {}
+    failures[#failures + 1] = { i = i, message = message, traceback = trace, isolate = here,
+      value = sendable and value or nil }
+    return true
+  end
+
   for i = 1, items.n do
     if core.seat_wanted(config.seat) then break end
     local ok, value = xpcall(call, with_traceback, fn, items[i])
     core.check()
     if ok then
       results[i] = value
-    elseif collect then
-      local message, trace = errors.describe(value, traceback)
-      failures = failures or {}
-      failures[#failures + 1] = { i = i, message = message, traceback = trace }
-    else
-      return refuse(id, value, i)
+    elseif not failed(i, value) then
+      return
+    end
+  end
+  if reply(id, start, results, failures) then return end
+  -- a result cannot be sent: that is a failure of its item
+  for i = 1, items.n do
+    local ok, why = pcall(core.pack, "result", true, results[i])
+    core.check()
+    if not ok then
+      results[i] = nil
+      if not failed(i, why) then return end
     end
   end
   finish(id, start, true, results, failures)
 end
 
 -- Functions that came in parcels are built once.
-local functions = {}
+local functions, known = {}, 0
 
 local function function_of(value)
   if type(value) ~= "userdata" then return value end
@@ -116,7 +150,8 @@ local function function_of(value)
   if not fn then
     local _
     _, fn = core.unpack(value)
-    functions[id] = fn
+    if known == MAX_FUNCTIONS then functions, known = {}, 0 end
+    functions[id], known = fn, known + 1
   end
   return fn
 end
@@ -125,9 +160,8 @@ end
 -- be none ("closed") or not now.
 local function work(id, ok, kind, fn, ...)
   if id == nil then return ok and "closed" or "empty" end
-  job = id
+  job, told = id, 0
   if not ok then
-    traceback = ""
     refuse(id, "the job could not be received: " .. errors.message(kind))
   else
     local built
@@ -159,15 +193,7 @@ end
 -- empty, or it has done its share.
 function worker.live(how)
   config = how
-  if config.init then
-    local ok, value = xpcall(function() return call(function_of(config.init)) end, with_traceback)
-    core.check()
-    if not ok then
-      local message, trace = errors.describe(value, traceback)
-      config.notice:send { failed = message, traceback = trace, isolate = here }
-      core.exit()
-    end
-  end
+  if config.init then call(function_of(config.init)) end
   config.notice:send "ready"
   local seat, queue, left = config.seat, config.queue, config.recycle_after
   while not config.full and left ~= 0 do
