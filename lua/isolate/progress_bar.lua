@@ -30,9 +30,11 @@ local function amount(n)
   return n == math.floor(n) and string.format("%d", n) or string.format("%.1f", n)
 end
 
+local function columns(text) return utf8.len(text) or #text end
+
 -- The first `width` characters.
 local function cut(text, width)
-  if (utf8.len(text) or #text) <= width then return text end
+  if columns(text) <= width then return text end
   local at = utf8.len(text) and utf8.offset(text, width + 1) or width + 1
   return string.sub(text, 1, at - 1)
 end
@@ -63,8 +65,9 @@ local function draw(self, time)
   self.drawn = time
   local line = (self.label and self.label .. " " or "") .. describe(self, time)
   line = cut(string.gsub(line, "%c", " "), self.width - 1)
-  local erase = self.plain and string.rep(" ", math.max(0, self.last - #line)) or "\27[K"
-  self.last = #line
+  local used = columns(line)
+  local erase = self.plain and string.rep(" ", self.used - used) or "\27[K"
+  self.used = used
   self.out:write("\r", line, erase)
   self.out:flush()
 end
@@ -113,9 +116,9 @@ return function(total, opts)
   opts = options.check(opts, 2, "ProgressBar", checks, 2)
   local start = now()
   return setmetatable({
-    total = total, done = 0, start = start, drawn = -math.huge, last = 0,
+    total = total, done = 0, start = start, drawn = -math.huge, used = 0,
     out = opts.out or io.stderr, label = opts.label,
     width = opts.width or not opts.out and core.terminal_width() or nil,
-    plain = os.getenv "NO_COLOR" ~= nil or os.getenv "TERM" == "dumb",
+    plain = (os.getenv "NO_COLOR" or "") ~= "" or os.getenv "TERM" == "dumb",
   }, ProgressBar)
 end

@@ -16,6 +16,8 @@ local worker = {}
 local config                    -- what the pool said
 local job                       -- the id of the running one
 local told = 0                  -- when its progress was told last
+local held                      -- is there one that was not told? It is here:
+local held_done, held_total, held_text
 local traceback                 -- of the error that is being handled
 
 local TELL_EVERY = 0.02         -- seconds
@@ -28,6 +30,11 @@ local MAX_FUNCTIONS = 256       -- that are kept
 ---@return boolean
 function worker.cancelled()
   return job ~= nil and core.seat_wanted(config.seat)
+end
+
+local function tell_held()
+  held = false
+  core.answer(config.notice, job, "progress", held_done, held_total, held_text)
 end
 
 --- Tells who waits for the running job how far it is; does nothing outside of
@@ -43,10 +50,11 @@ function worker.progress(done, total, text)
     errors.expected("string", text, 3, "progress", 2)
   end
   if not job then return end
+  held, held_done, held_total, held_text = true, done, total, text
   local time = now()
   if done ~= total and time - told < TELL_EVERY then return end
   told = time
-  core.answer(config.notice, job, "progress", done, total, text)
+  tell_held()
 end
 
 ------------------------------------------------------------------------------
@@ -68,6 +76,7 @@ end
 
 -- An error is the answer; `i` is the number of the item in a chunk.
 local function refuse(id, value, i)
+  if held then tell_held() end
   local message, trace = describe(value)
   if not pcall(core.answer, config.notice, id, false, message, trace, here, value, i) then
     core.check()
@@ -78,6 +87,7 @@ end
 -- Results are the answer, after the seconds it took. False and why, if they cannot
 -- be sent.
 local function reply(id, start, ...)
+  if held then tell_held() end
   local sent, why = pcall(core.answer, config.notice, id, now() - start, ...)
   core.check()
   return sent, why
