@@ -132,7 +132,8 @@ end)
 
 describe("scope", function()
   it("kills what still runs when it ends, and waits for that", function()
-    local started, handle, result = Channel(), nil, nil
+    local started = Channel()
+    local handle, result
     do
       local scope <close> = Isolate.scope()
       handle = scope:spawn(forever(started))

@@ -159,7 +159,7 @@ Message *channel_take (Channel *ch, Seat *seat, int *why) {
 int channel_put_back (Channel *ch, Seat *seat, Message *m) {
   int back;
   mutex_lock(&ch->lock);
-  back = seat == NULL || seat_free(seat, m->port);
+  back = seat == NULL || seat_return(seat, m->port);
   if (back) link_message(ch, NULL, m);
   unlock(ch);
   return back;

@@ -59,7 +59,7 @@ Message *channel_take (Channel *ch, Seat *seat, int *why);
 
 /* Puts back what was taken, as the first; also when it is full or closed. With
 ** a seat, its job gives that up in the same moment. False, and 'm' is still the
-** caller's, if the seat is doomed. */
+** caller's, if nobody wants the job any more. */
 int channel_put_back (Channel *ch, Seat *seat, Message *m);
 
 /* 'w' is told, once, when it can go on. False, and it is not, if it can now. One

@@ -31,6 +31,11 @@ int seat_free (Seat *seat, uint64_t job) {
 }
 
 
+int seat_return (Seat *seat, uint64_t job) {
+  return atomic_get(&seat->wanted) != job && seat_free(seat, job);
+}
+
+
 static Seat *check (lua_State *L) {
   state_of(L);
   return (Seat *)box_check(L, 1, seat_destroy, "Seat");

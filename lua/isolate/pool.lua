@@ -127,8 +127,9 @@ end
 function Job:ask()
   if unqueue(self) then return false end
   local it = worker_of(self)
-  if it then core.seat_want(it.seat, self.id) end
-  return true
+  if not it then return true end
+  core.seat_want(it.seat, self.id)
+  return not unqueue(self)      -- it may have come back, from a worker that was killed
 end
 
 --- Nobody wants it any more: its answer is dropped.
@@ -457,8 +458,11 @@ end
 -- What runs is of no use either.
 local function abort(pool)
   each_job(pool, drop_job)
+  for _, it in pairs(pool.workers) do
+    core.seat_doom(it.seat, core.seat_job(it.seat) or 0)
+    discard(pool, it)
+  end
   core.channel_remove(pool.queue)
-  for _, it in pairs(pool.workers) do discard(pool, it) end
   settle(pool)
 end
 
