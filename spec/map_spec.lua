@@ -166,7 +166,7 @@ describe("map", function()
     assert.same({ 2, 3, 4 }, { #failures, failures[1].index, failures[2].index })
   end)
 
-  it("limits the time of each item", function()
+  it("limits the time of each item #signal", function()
     local results, failures = pool:with { timeout = 0.1 * helper.slow }:map(function(x)
       while x == 2 do end
       return x

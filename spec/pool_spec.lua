@@ -274,7 +274,7 @@ describe("Pool", function()
       end,
     }
     for name, fn in pairs(ways) do
-      it("by " .. name .. " fails its own job alone, and is replaced", function()
+      it("by " .. name .. " fails its own job alone, and is replaced #signal", function()
         local pool <close> = Pool { size = 1, name = "dies" }
         local dead, next_one = pool:run(fn), pool:run(function() return Isolate.current.name end)
         local e = failure(dead)
@@ -326,6 +326,22 @@ describe("Pool", function()
           assert.equal(i, jobs[i]:await(GUARD))
         end
       end
+    end)
+
+    it("by what a job left behind, when it is idle, is told on stderr", function()
+      local got = helper.lua([[
+        local Isolate = require "isolate"
+        local pool <close> = Isolate.Pool { size = 1, name = "late" }
+        local me = pool:run(function()
+          Isolate.Timer(0.01, function() error("too late", 0) end)
+          return Isolate.current
+        end):await()
+        me:join()
+        Isolate.sleep(0.01)
+        print(pool:run(function() return Isolate.current.name end):await())
+      ]])
+      assert.equal("late 2\n", got.stdout)
+      assert.equal(1, select(2, got.stderr:gsub("too late", "")))
     end)
 
     it("that was idle is not missed", function()
@@ -383,7 +399,7 @@ describe("Pool", function()
       end, "not enough memory" },
     }
     for what, case in pairs(hostile) do
-      it("that " .. what .. " fails all jobs in the end, and those that follow", function()
+      it("that " .. what .. " fails all jobs in the end, and those that follow #signal", function()
         local tries = Channel()
         local init = case[1]
         local pool <close> = Pool { size = 2, memory_limit = 20e6, init = function()
@@ -414,7 +430,7 @@ describe("Pool", function()
       assert.equal("at last", pool:run(function() return "at last" end):await(GUARD))
     end)
 
-    it("that never returns does not keep a pool that drops its jobs", function()
+    it("that never returns does not keep a pool that drops its jobs #signal", function()
       local pool = Pool { size = 1, init = function() while true do end end, name = "never" }
       local job = pool:run(print)
       Isolate.sleep(0.02)
@@ -494,7 +510,7 @@ describe("Pool", function()
       assert.same({ 6, 3, 5, 8, 1, 4, 2, 7 }, order)
     end)
 
-    it("a timeout stops a job that runs too long, and no other", function()
+    it("a timeout stops a job that runs too long, and no other #signal", function()
       local pool <close> = Pool { size = 1 }
       local slow = pool:with { timeout = 0.05 }:run(function() while true do end end)
       local other = pool:with { timeout = 30 }:run(function() return "other" end)
@@ -540,7 +556,7 @@ describe("Pool", function()
       assert.same({ 2, 0, 1 }, { pool:stats().done, pool:stats().failed, pool:stats().cancelled })
     end)
 
-    it("kills the worker of a running one, which is replaced", function()
+    it("kills the worker of a running one, which is replaced #signal", function()
       local pool <close> = Pool { size = 1, name = "cancel" }
       local started = Channel()
       local running = pool:run(function() started:send(1) while true do end end)
@@ -584,7 +600,7 @@ describe("Pool", function()
         { pool:run(function() return Isolate.cancelled(), Isolate.current.name end):await() })
     end)
 
-    it("is hard after a gentle one that was not heard", function()
+    it("is hard after a gentle one that was not heard #signal", function()
       local pool <close> = Pool { size = 1 }
       local started = Channel()
       local deaf = pool:run(function() started:send(1) while true do end end)
@@ -760,7 +776,7 @@ describe("Pool", function()
       assert.equal("done", result)
     end)
 
-    it("after an error waits for nothing: what runs is cancelled", function()
+    it("after an error waits for nothing: what runs is cancelled #signal", function()
       local running, queued
       local ok, why = pcall(function()
         local pool <close> = Pool { size = 1, name = "error" }
@@ -799,7 +815,7 @@ describe("Pool", function()
         function() Isolate.sleep(0.002) end))
     end)
 
-    it("is not needed at the end of a program, in any state", function()
+    it("is not needed at the end of a program, in any state #signal", function()
       for name, code in pairs {
         idle = "pool:run(function() end):await()",
         running = "pool:run(function() while true do end end)",

@@ -65,7 +65,7 @@ local function plausible(name, i, ok, value)
     or class == Isolate.RemoteError
 end
 
-describe("a pool in bad weather #slow", function()
+describe("a pool in bad weather #slow #signal", function()
   local random = math.random
 
   -- One pool from its beginning to its end.

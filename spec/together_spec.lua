@@ -30,7 +30,7 @@ end
 local function forever(started)
   return function()
     started:send(true)
-    while true do end
+    while true do Isolate.sleep(1) end
   end
 end
 

@@ -254,8 +254,6 @@ local function ended(pool, it)
     failed_to_start(pool, function()
       return errors.RemoteError("the pool's init failed: " .. why[1], why[2], name)
     end)
-  elseif why then
-    loop.unheard(errors.RemoteError(why[1], why[2], name))
   end
   start_workers(pool)
   settle(pool)
@@ -268,8 +266,10 @@ local function hear(pool, it, what)
     ended(pool, it)
   elseif what == "ready" then
     it.ready, pool.failures = true, 0
+  elseif it.ready and not core.seat_job(it.seat) then
+    loop.unheard(errors.RemoteError(what[1], what[2], it.handle.name))
   else
-    it.failure = what
+    it.failure = what           -- of its job, or of `init`
   end
 end
 
