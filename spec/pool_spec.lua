@@ -510,6 +510,46 @@ describe("Pool", function()
       assert.same({ 6, 3, 5, 8, 1, 4, 2, 7 }, order)
     end)
 
+    it("any priorities go in their order, whatever is cancelled", function()
+      local pool <close> = Pool { size = 1 }
+      local job, started, gate = gated()
+      local first = pool:run(job)
+      started:receive()
+      local log, jobs, n = Channel(), {}, 300
+      for i = 1, n do
+        local priority = i * 7919 % 11 - 5
+        jobs[i] = { i = i, priority = priority,
+          result = pool:with { priority = priority }:run(function() log:send(i) end) }
+      end
+      for i = n, 1, -3 do table.remove(jobs, i).result:cancel() end
+      table.sort(jobs, function(a, b)
+        if a.priority ~= b.priority then return a.priority > b.priority end
+        return a.i < b.i
+      end)
+      gate:send(true)
+      first:await()
+      pool:close()
+      for _, it in ipairs(jobs) do assert.equal(it.i, (log:receive(0))) end
+      assert.equal("timeout", select(2, log:receive(0)))
+    end)
+
+    -- Each passed all that were before it: for 100,000 that took a minute.
+    it("many jobs pass one of a lower priority", function()
+      local pool = Pool { size = 1 }
+      local job, started, gate = gated()
+      local first = pool:run(job)
+      started:receive()
+      local low = pool:with { priority = -1 }:run(job)
+      for _ = 1, 100000 // helper.slow do pool:run(job) end
+      gate:send(true)
+      first:await()
+      started:receive()
+      assert.is_false(low:is_done())
+      gate:close()
+      pool:close { drop = true }
+      assert.equal(Isolate.CancelledError, getmetatable(failure(low)))
+    end)
+
     it("a timeout stops a job that runs too long, and no other #signal", function()
       local pool <close> = Pool { size = 1 }
       local slow = pool:with { timeout = 0.05 }:run(function() while true do end end)

@@ -9,18 +9,16 @@
 */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "channel.h"
 
 
 void channel_destroy (Shared *shared) {
   Channel *ch = (Channel *)(void *)shared;
-  Message *m = ch->first;
-  while (m != NULL) {
-    Message *next = m->next;
-    message_free(m);
-    m = next;
-  }
+  size_t i;
+  for (i = 0; i < ch->nlevels; i++) queue_free(&ch->levels[i].queue);
+  free(ch->levels);
   mutex_destroy(&ch->lock);
   free(ch);
 }
@@ -106,14 +104,56 @@ static void unlock (Channel *ch) {
 }
 
 
-/* Links 'm' behind 'before', or as the first. */
-static void link_message (Channel *ch, Message *before, Message *m) {
-  Message **link = before ? &before->next : &ch->first;
-  m->next = *link;
-  *link = m;
-  if (m->next == NULL) ch->last = m;
-  ch->count++;
+/* {======================================================
+** Levels. The lock is held.
+** ======================================================= */
+
+/* Puts 'm' before all that is in 'q'. */
+static void push_first (Queue *q, Message *m) {
+  m->next = q->head;
+  if (q->head == NULL) q->tail = &m->next;
+  q->head = m;
 }
+
+
+/* Makes an empty one at place 'i'. NULL without memory. */
+static Level *insert_level (Channel *ch, size_t i, int priority) {
+  Level *level;
+  if (ch->nlevels == ch->sizelevels) {
+    size_t size = ch->sizelevels * 2 + 1;
+    Level *levels = (Level *)realloc(ch->levels, size * sizeof(*levels));
+    if (levels == NULL) return NULL;
+    ch->levels = levels;
+    ch->sizelevels = size;
+  }
+  level = &ch->levels[i];
+  memmove(level + 1, level, (ch->nlevels - i) * sizeof(*level));
+  level->priority = priority;
+  queue_init(&level->queue);
+  ch->nlevels++;
+  return level;
+}
+
+
+/* That of a priority, for a message that comes into it. NULL without memory. */
+static Level *level_of (Channel *ch, int priority) {
+  size_t i = ch->nlevels;
+  while (i > 0 && ch->levels[i - 1].priority < priority) i--;
+  if (i > 0 && ch->levels[i - 1].priority == priority) return &ch->levels[i - 1];
+  return insert_level(ch, i, priority);
+}
+
+
+/* Messages were taken out of it: it goes if it is empty. True then. */
+static int drop_level (Channel *ch, Level *level) {
+  if (level->queue.head != NULL) return 0;
+  ch->nlevels--;
+  memmove(level, level + 1,
+          (size_t)(ch->levels + ch->nlevels - level) * sizeof(*level));
+  return 1;
+}
+
+/* }====================================================== */
 
 
 int channel_put (Channel *ch, Message *m) {
@@ -123,13 +163,12 @@ int channel_put (Channel *ch, Message *m) {
   else if (ch->capacity > 0 && ch->count >= ch->capacity)
     result = CHANNEL_NOT_NOW;
   else {
-    Message *before = ch->last;
-    if (before != NULL && before->op < m->op) {
-      Message *it;
-      before = NULL;
-      for (it = ch->first; it->op >= m->op; it = it->next) before = it;
+    Level *level = level_of(ch, m->op);
+    if (level == NULL) result = CHANNEL_NO_MEMORY;
+    else {
+      queue_add(&level->queue, m);
+      ch->count++;
     }
-    link_message(ch, before, m);
   }
   unlock(ch);
   return result;
@@ -139,15 +178,14 @@ int channel_put (Channel *ch, Message *m) {
 Message *channel_take (Channel *ch, Seat *seat, int *why) {
   Message *m;
   mutex_lock(&ch->lock);
-  m = ch->first;
+  m = ch->nlevels > 0 ? ch->levels[0].queue.head : NULL;
   if (m != NULL && seat != NULL && !seat_enter(seat, m->port)) {
     m = NULL;
     *why = CHANNEL_NOT_NOW;
   }
   else if (m != NULL) {
-    ch->first = m->next;
-    if (ch->first == NULL) ch->last = NULL;
-    m->next = NULL;
+    queue_pop(&ch->levels[0].queue);
+    drop_level(ch, &ch->levels[0]);
     ch->count--;
   }
   else *why = ch->closed ? CHANNEL_CLOSED : CHANNEL_NOT_NOW;
@@ -160,7 +198,13 @@ int channel_put_back (Channel *ch, Seat *seat, Message *m) {
   int back;
   mutex_lock(&ch->lock);
   back = seat == NULL || seat_return(seat, m->port);
-  if (back) link_message(ch, NULL, m);
+  if (back) {
+    Level *level = level_of(ch, m->op);
+    if (level == NULL) level = &ch->levels[0];  /* sooner than never: there was
+                                                room for one level at least */
+    push_first(&level->queue, m);
+    ch->count++;
+  }
   unlock(ch);
   return back;
 }
@@ -196,23 +240,32 @@ void channel_close (Channel *ch) {
 }
 
 
-void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed) {
-  Message **link = &ch->first, *before = NULL;
-  mutex_lock(&ch->lock);
-  while (*link != NULL) {
+/* Takes messages to ports 'from' to 'to' out of 'q'. How many? */
+static size_t remove_from (Queue *q, uint64_t from, uint64_t to, Queue *removed) {
+  Message **link = &q->head;
+  size_t n = 0;
+  while (*link != NULL && !(n > 0 && from == to)) {
     Message *m = *link;
     if (m->port >= from && m->port <= to) {
       *link = m->next;
-      ch->count--;
       queue_add(removed, m);
-      if (from == to) break;
+      n++;
     }
-    else {
-      before = m;
-      link = &m->next;
-    }
+    else link = &m->next;
   }
-  if (*link == NULL) ch->last = before;
+  if (*link == NULL) q->tail = link;
+  return n;
+}
+
+
+void channel_remove (Channel *ch, uint64_t from, uint64_t to, Queue *removed) {
+  size_t i = 0, n = 0;
+  mutex_lock(&ch->lock);
+  while (i < ch->nlevels && !(n > 0 && from == to)) {
+    n = remove_from(&ch->levels[i].queue, from, to, removed);
+    ch->count -= n;
+    if (!drop_level(ch, &ch->levels[i])) i++;
+  }
   unlock(ch);
 }
 

@@ -31,18 +31,25 @@ typedef struct Waiters {
   size_t woken;			/* told to go on, and not yet heard of again */
 } Waiters;
 
+/* The messages of one priority. Never empty. */
+typedef struct Level {
+  int priority;
+  Queue queue;
+} Level;
+
 typedef struct Channel {
   Shared shared;		/* counted by boxes and messages */
   uint64_t id;
   Mutex lock;			/* guards all below */
-  Message *first, *last;	/* the higher 'op', a priority, comes first */
-  size_t count, capacity;	/* capacity 0 = any number */
+  Level *levels;		/* the highest priority first */
+  size_t nlevels, sizelevels;
+  size_t count, capacity;	/* of messages; capacity 0 = any number */
   int closed;
   uint64_t turns;		/* how many waiters ever had one */
   Waiters waiters[2];		/* by way, those that were not told, by turn */
 } Channel;
 
-enum { CHANNEL_DONE, CHANNEL_NOT_NOW, CHANNEL_CLOSED };
+enum { CHANNEL_DONE, CHANNEL_NOT_NOW, CHANNEL_CLOSED, CHANNEL_NO_MEMORY };
 
 /* A new one, counted once; NULL without memory. */
 Channel *channel_new (size_t capacity);

@@ -45,6 +45,7 @@ static int put (lua_State *L, Channel *ch, Parcel *p) {
   int result = channel_put(ch, p->m);
   if (result == CHANNEL_DONE) p->m = NULL;  /* the channel's now */
   if (result == CHANNEL_NOT_NOW) return 0;
+  if (result == CHANNEL_NO_MEMORY) luaL_error(L, "not enough memory");
   lua_pushboolean(L, result == CHANNEL_DONE);
   return 1;
 }
