@@ -228,3 +228,30 @@ describe("a finalizer that runs while a large message is built", function()
     assert.equal("small\t200000\t200000\ttrue\n", result.stdout, result.stderr)
   end)
 end)
+
+describe("a port whose finalizer could not be called", function()
+  it("is forgotten when its memory is freed", function()
+    -- Lua frees an object although the call of its finalizer has failed, for lack of
+    -- memory or, as here, of C stack. The list of all ports went through freed memory
+    -- then: strings that came there later were changed, and the end crashed.
+    local result = helper.lua([[
+      local Isolate = require "isolate"
+      local function deep(n, f)
+        if n == 0 then return f() end
+        return (string.gsub("a", "a", function() deep(n - 1, f) end))
+      end
+      for n = 1, 200 do
+        for _ = 1, 20 do Isolate.ReceivePort():close() end
+        pcall(deep, n, collectgarbage)   -- at one of them there is room for it alone
+      end
+      collectgarbage()
+      local texts = {}                   -- as large as a port was
+      for i = 1, 20000 do texts[i] = ("%47d"):format(i) end
+      for _ = 1, 20 do Isolate.ReceivePort():close() end
+      for i = 1, #texts do assert(texts[i] == ("%47d"):format(i)) end
+      print "whole"
+    ]], { guard = GUARD })
+    assert.equal("whole\n", result.stdout, result.stderr)
+    assert.equal(0, result.status, "signal " .. tostring(result.signal))
+  end)
+end)

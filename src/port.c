@@ -7,6 +7,7 @@
 */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -23,9 +24,42 @@
 const char PROXIES_KEY = 0;
 
 
+/*
+** The reference of a SendPort. It is not in the userdata, for Lua frees that
+** without a call of its finalizer where it has no memory or C stack for the
+** call: then this one stays until the state is closed.
+*/
+typedef struct Hold {
+  Mailbox *box;			/* counted */
+  struct Hold *next;		/* in the list of the State */
+  struct Hold **link;		/* what points to it there */
+} Hold;
+
+
 uint64_t unique_id (void) {
   static uint64_t last = 0;  /* atomic */
   return atomic_add(&last, 1);
+}
+
+
+/* A reference to 'box' for one more SendPort; NULL without memory. */
+static Hold *hold (State *S, Mailbox *box) {
+  Hold *h = (Hold *)malloc(sizeof(*h));
+  if (h == NULL) return NULL;
+  h->box = (Mailbox *)shared_retain(box);
+  h->next = S->holds;
+  h->link = &S->holds;
+  if (h->next != NULL) h->next->link = &h->next;
+  S->holds = h;
+  return h;
+}
+
+
+static void let_go (Hold *h) {
+  *h->link = h->next;
+  if (h->next != NULL) h->next->link = h->link;
+  if (!process_forked()) shared_release(h->box);
+  free(h);
 }
 
 
@@ -56,15 +90,12 @@ void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (push_known(L, id)) return;
   p = (SendPort *)lua_newuserdatauv(L, sizeof(*p), 0);
-  p->box = NULL;
+  p->box = box;
   p->id = id;
   p->dying = 0;
+  p->hold = hold(S, box);
+  if (p->hold == NULL) luaL_error(L, "not enough memory");
   enter(L, id, SENDPORT);
-  p->box = (Mailbox *)shared_retain(box);
-  p->next = S->sendports;
-  p->link = &S->sendports;
-  if (p->next != NULL) p->next->link = &p->next;
-  S->sendports = p;
 }
 
 
@@ -152,18 +183,8 @@ static int sendport_tostring (lua_State *L) {
 }
 
 
-static void let_go (SendPort *p) {
-  Mailbox *box = p->box;
-  if (box == NULL) return;
-  p->box = NULL;
-  *p->link = p->next;
-  if (p->next != NULL) p->next->link = p->link;
-  if (!process_forked()) shared_release(box);
-}
-
-
 void port_close (State *S) {
-  while (S->sendports != NULL) let_go(S->sendports);
+  while (S->holds != NULL) let_go(S->holds);
 }
 
 
@@ -171,7 +192,11 @@ void port_close (State *S) {
 ** objects that die with it may send through it still. */
 static int sendport_gc (lua_State *L) {
   SendPort *p = (SendPort *)lua_touserdata(L, 1);
-  if (p->dying) let_go(p);
+  if (p->box == NULL) return 0;
+  if (p->dying) {
+    p->box = NULL;
+    let_go(p->hold);
+  }
   else {
     p->dying = 1;
     lua_getmetatable(L, 1);

@@ -13,11 +13,10 @@
 
 
 typedef struct SendPort {
-  Mailbox *box;			/* counted: the mailbox of the port's isolate */
+  Mailbox *box;			/* the mailbox of the port's isolate */
   uint64_t id;			/* the port; unique in the process */
   int dying;			/* a collection has found it dead */
-  struct SendPort *next;	/* in the list of its State */
-  struct SendPort **link;	/* what points to it there */
+  struct Hold *hold;		/* its reference to 'box' */
 } SendPort;
 
 typedef struct Capability {

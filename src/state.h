@@ -21,7 +21,7 @@ typedef struct State {
   struct Isolate *isolate;	/* counted */
   struct Encoder *encoder;	/* NULL while it is used; then a new one serves */
   struct Decoder *decoder;	/* the same */
-  struct SendPort *sendports;	/* all of this state */
+  struct Hold *holds;		/* of all its SendPorts, see port.c */
   Names names;
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
