@@ -540,6 +540,16 @@ describe("timeout", function()
     future:await()
     assert.is_nil(Isolate.timeout())
   end)
+
+  -- It stayed, and kept the program alive, where somebody else waited for the source.
+  it("keeps no timer once it is cancelled", function()
+    local completer = Isolate.Completer()
+    local other = completer.future:next()
+    completer.future:timeout(3600):cancel()
+    assert.is_nil(Isolate.timeout())
+    completer:complete(1)
+    assert.equal(1, other:await())
+  end)
 end)
 
 describe("cancel", function()

@@ -100,6 +100,18 @@ describe("A build without threads #host", function()
     ]])
   end)
 
+  -- The timer of the timeout went on, and kept the program alive.
+  it("ends at once when what had a timeout is cancelled", function()
+    assert.are.equal("CancelledError\ttrue\n", on_both [[
+      local Isolate = require "isolate"
+      local answer = Isolate.compute(function() end, nil, { timeout = 3600 })
+      answer:cancel()
+      local ok, e = pcall(answer.await, answer)
+      print(e.name, Isolate.timeout() == nil)
+      os.exit(0, true)
+    ]])
+  end)
+
   it("raises clearly for what needs a thread", function()
     local result = without_threads [[
       local Isolate = require "isolate"

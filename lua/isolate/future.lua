@@ -320,6 +320,7 @@ function Future:timeout(seconds)
   local result = new()
   depend(result, self)
   local timer = loop.after(seconds, function() fail(result, too_late(seconds)) end)
+  result.on_cancel = function() timer:cancel() end
   listen(self, function()
     timer:cancel()
     follow(result, self)

@@ -33,7 +33,10 @@ function inline.compute(result, parcel, name)
 
   local function begin() loop.start(failed, main) end
   local start = loop.after(0, function() loop.ready(begin) end)
-  result.on_cancel = function() start:cancel() end
+  result.on_cancel = function()
+    start:cancel()
+    if result.timer then result.timer:cancel() end
+  end
 end
 
 return inline
