@@ -162,6 +162,44 @@ describe("without memory #host", function()
     ]]):format(stress and 1 or 2))
   end)
 
+  -- The port of a service, of a listener, of a call was open already, and nobody
+  -- could close it: the program never ended, and the name was taken for ever.
+  it("a serve, a listen, a call, an agent that raises has left nothing open", function()
+    plays("nothing\n", ([[
+      local loop = require "isolate.loop"
+      local agent, news = Isolate.Agent(function() return 1 end), Isolate.Broadcast "news"
+      local function finish_agent(it) assert(it:exit():await(10) == 1) end
+      local function cancel(it) it:cancel() end
+      for _, case in ipairs {
+        { function() return Isolate.serve("sums", {}) end, cancel },
+        { function() return news:listen(print) end, cancel },
+        { function() return agent:read() end, function(it) assert(it:await(10) == 1) end },
+        { function() return Isolate.Agent(function() return 1 end) end, finish_agent },
+      } do
+        local make, finish = case[1], case[2]
+        for _ = 1, 3 do finish(make()) end
+        local alive = loop.alive
+        for times = 1, 2 do
+          for n = 1, 1 << 40, %d do
+            fault.arm("memory", n, times, "here")
+            local ok, it = pcall(make)
+            local _, refused = fault.disarm()
+            if ok then finish(it) end
+            assert(loop.alive == alive, n)
+            for _ = 1, 10000 do
+              if #Isolate.list() == 2 then break end
+              Isolate.sleep(0.001)
+            end
+            assert(#Isolate.list() == 2, n)
+            if refused == 0 then break end
+          end
+        end
+      end
+      finish_agent(agent)
+      print "nothing"
+    ]]):format(stress and 1 or 2))
+  end)
+
   it("a Future whose answer could not be taken does not wait for ever", function()
     plays("done\n", [[
       local function turn() return Isolate.run(function(...) return ... end, {}, "a", 2) end

@@ -79,7 +79,7 @@ Agent.__index = Agent
 
 -- The agent that lives in the isolate of that control port.
 function remote.at(control_port)
-  return setmetatable({ control_port = control_port }, Agent)
+  return setmetatable({ control_port = control_port, last = false }, Agent)
 end
 
 function Agent:__transfer() return remote.at, self.control_port end
@@ -133,9 +133,11 @@ end
 local function new(init)
   future.check_function(init, 1, "Agent")
   local parcel = request.pack(2, "call", nil, init)
+  local self = remote.at(false)  -- first: once it lives, nothing may fail
   local ok, iso = pcall(spawn.spawn, remote.live, parcel, { name = spawn.name_of(init) })
   if not ok then error(iso, 0) end
-  return remote.at(iso.control_port)
+  self.control_port = iso.control_port
+  return self
 end
 
 return setmetatable(remote, { __call = function(_, ...) return new(...) end })

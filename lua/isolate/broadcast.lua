@@ -22,8 +22,8 @@ end
 
 local function new(name)
   if type(name) ~= "string" then expected("string", name, 1, "Broadcast", 2) end
-  return setmetatable({ name = name, subscriptions = setmetatable({}, { __mode = "k" }) },
-    Broadcast)
+  return setmetatable({ name = name, closed = false,
+    subscriptions = setmetatable({}, { __mode = "k" }) }, Broadcast)
 end
 
 function Broadcast:__transfer() return new, self.name end
@@ -38,6 +38,13 @@ function Broadcast:send(message)
   if not ok then errors.rethrow(why, 3) end
 end
 
+local function subscribe(self, inbox, on_message)
+  local subscription = inbox:listen(on_message)
+  self.subscriptions[subscription] = true
+  core.name_add(PREFIX .. self.name, inbox.send_port)
+  return subscription
+end
+
 --- Calls `on_message(message)` as a task for each message sent from now on; keeps
 -- this isolate alive until it is cancelled.
 ---@param on_message function
@@ -46,10 +53,10 @@ function Broadcast:listen(on_message)
   check_self(self, "listen")
   future.check_function(on_message, 1, "listen")
   local inbox = port.ReceivePort(self.name)
-  local subscription = inbox:listen(on_message)
-  core.name_add(PREFIX .. self.name, inbox.send_port)
-  self.subscriptions[subscription] = true
-  return subscription
+  local ok, subscription = pcall(subscribe, self, inbox, on_message)
+  if ok then return subscription end
+  inbox:close()
+  error(subscription, 0)
 end
 
 --- Cancels what was listened to through this object. Closing twice is fine.

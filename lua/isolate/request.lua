@@ -25,19 +25,18 @@ local function wait_for(control)
   local calls = waiting[control]
   if calls then return calls end
   calls = {}
-  waiting[control] = calls
-  local function ended(notice)
-    notice:close()
+  local notice = port.private(function(self)
+    self:close()
     waiting[control] = nil
     for _, fail in pairs(calls) do fail() end
-  end
-  local notice = port.private(ended)
+  end)
   notice:unref()
   core.on_exit(control, notice.send_port)
   if core.ended(control) then
-    ended(notice)
+    notice:close()
     return nil
   end
+  waiting[control] = calls
   return calls
 end
 
@@ -62,9 +61,23 @@ function request.call(target, message, lost)
     fail()
     return result
   end
-  local reply = port.private(function(self, ok, done, ...)
-    self:close()
-    calls[self] = nil
+  local reply
+  local function drop()
+    reply:close()
+    calls[reply] = nil
+  end
+  local function lose()
+    drop()
+    fail()
+  end
+  local function ask()
+    calls[reply] = lose
+    message.reply = reply.send_port
+    target:send(message)
+  end
+  result.on_cancel = drop
+  reply = port.private(function(_, ok, done, ...)
+    drop()
     if not ok then
       future.fail(result, errors.RemoteError("the answer could not be received: "
         .. errors.message(done), ""))
@@ -74,18 +87,10 @@ function request.call(target, message, lost)
       future.fail(result, errors.RemoteError(...))
     end
   end)
-  local function drop()
-    reply:close()
-    calls[reply] = nil
-  end
-  calls[reply] = function()
-    drop()
-    fail()
-  end
-  result.on_cancel = drop
-  message.reply = reply.send_port
-  target:send(message)
-  return result
+  local ok, why = pcall(ask)
+  if ok then return result end
+  drop()
+  error(why, 0)
 end
 
 ------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ function service.serve(name, object)
   if type(object) ~= "table" and type(object) ~= "userdata" then
     expected("table", object, 2, "serve", 2)
   end
-  local self = setmetatable({}, Serving)
+  local key = PREFIX .. name
+  local self = setmetatable({ port = false, cancelled = false }, Serving)
   self.port = request.serve(function(method, ...)
     if self.cancelled then error("'" .. name .. "' is not served any more", 0) end
     local fn = object[method]
@@ -53,11 +54,11 @@ function service.serve(name, object)
     end
     return fn(object, ...)
   end)
-  if not core.name_add(PREFIX .. name, self.port.send_port, true) then
-    self.port:close()
-    error("bad argument #1 to 'serve' ('" .. name .. "' is served already)", 2)
-  end
-  return self
+  local ok, added = pcall(core.name_add, key, self.port.send_port, true)
+  if ok and added then return self end
+  self.port:close()
+  if not ok then error(added, 0) end
+  error("bad argument #1 to 'serve' ('" .. name .. "' is served already)", 2)
 end
 
 ------------------------------------------------------------------------------
