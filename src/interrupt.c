@@ -13,9 +13,10 @@
 **      ran. But for the time of the grace, handlers of to-be-closed variables
 **      work as ever;
 **   4. after the grace, it does so at every instruction of theirs, too;
-**   5. a helper thread does 1 again and again until the isolate has ended: the first may have come just before a call that blocks, or in
-**      the middle of a change to the register of coroutines, or its hook may
-**      have been replaced by the program's own.
+**   5. a helper thread does 1 again and again until the isolate has ended: the
+**      first may have come just before a call that blocks, or in the middle of
+**      a change to the register of coroutines, or its hook may have been
+**      replaced by the program's own.
 ** The handler and the helper come with the first kill, not before.
 */
 

@@ -102,6 +102,7 @@ int receive_borrowed (lua_State *L, State *S, Message *m) {
   return push_values(L, d);
 }
 
+
 int receive_try (lua_State *L, State *S, Message *m) {
   Decoder *d = push_decoder(L, S);
   int idx = lua_gettop(L), n;

@@ -34,7 +34,8 @@ int receive_values (lua_State *L, struct State *S, struct Message **m);
 /* The same for a message that stays with the caller, and as it is. */
 int receive_borrowed (lua_State *L, struct State *S, struct Message *m);
 
-/* The same, but pushes true first; or false and the error. Raises without memory only. */
+/* The same, but pushes true first; or false and the error. Raises without memory
+** only. */
 int receive_try (lua_State *L, struct State *S, struct Message *m);
 
 #endif
