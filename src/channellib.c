@@ -3,7 +3,7 @@
 ** Channels as Lua sees them.
 */
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "lua.h"
 #include "lauxlib.h"
@@ -109,29 +109,52 @@ int channellib_take (lua_State *L) {
 ** Waiting
 ** ======================================================= */
 
+/*
+** One wait. Not in its userdata, for Lua frees that without a call of its
+** finalizer where it has no memory or C stack for the call: what others would
+** be told in its place waits until the state is closed then.
+*/
 typedef struct Wait {
-  Channel *ch;			/* counted; NULL: it is over */
+  Channel *ch;			/* counted */
   uint64_t port;		/* of this isolate, which is told … */
   lua_Integer number;		/* … this */
   Waiter w;
+  struct Wait *next;		/* in the list of the State */
+  struct Wait **link;		/* what points to it there */
 } Wait;
 
+
+static void wait_free (Wait *wait) {
+  *wait->link = wait->next;
+  if (wait->next != NULL) wait->next->link = wait->link;
+  if (!process_forked()) {
+    channel_leave(wait->ch, &wait->w);
+    message_free(wait->w.wake);
+    shared_release(wait->w.box);
+    shared_release(wait->ch);
+  }
+  free(wait);
+}
+
+
+void channellib_end (State *S) {
+  while (S->waits != NULL) wait_free(S->waits);
+}
+
+
 static int wait_close (lua_State *L) {
-  Wait *wait = (Wait *)luaL_checkudata(L, 1, WAITER);
-  Channel *ch = wait->ch;
-  wait->ch = NULL;
-  if (ch == NULL || process_forked()) return 0;
-  channel_leave(ch, &wait->w);
-  message_free(wait->w.wake);
-  shared_release(wait->w.box);
-  shared_release(ch);
+  Wait **box = (Wait **)luaL_checkudata(L, 1, WAITER);
+  Wait *wait = *box;
+  *box = NULL;
+  if (wait != NULL) wait_free(wait);
   return 0;
 }
 
 
-static Wait *push_wait (lua_State *L) {
-  Wait *wait = (Wait *)lua_newuserdatauv(L, sizeof(*wait), 0);
-  memset(wait, 0, sizeof(*wait));
+/* Pushes a box for a wait. */
+static Wait **push_wait (lua_State *L) {
+  Wait **box = (Wait **)lua_newuserdatauv(L, sizeof(*box), 0);
+  *box = NULL;
   if (luaL_newmetatable(L, WAITER)) {
     lua_pushcfunction(L, wait_close);
     lua_setfield(L, -2, "__gc");
@@ -139,7 +162,7 @@ static Wait *push_wait (lua_State *L) {
     lua_setfield(L, -2, "__close");
   }
   lua_setmetatable(L, -2);
-  return wait;
+  return box;
 }
 
 
@@ -148,21 +171,28 @@ int channellib_waiter (lua_State *L) {
   Channel *ch = check(L);
   uint64_t port = (uint64_t)luaL_checkinteger(L, 3);
   lua_Integer number = luaL_checkinteger(L, 4);
-  Wait *wait = push_wait(L);
+  Wait **box = push_wait(L), *wait = (Wait *)calloc(1, sizeof(*wait));
+  if (wait == NULL) return luaL_error(L, "not enough memory");
   wait->port = port;
   wait->number = number;
   wait->w.way = lua_toboolean(L, 2) ? CHANNEL_IN : CHANNEL_OUT;
   wait->w.box = (Mailbox *)shared_retain(&S->isolate->box);
   wait->ch = (Channel *)shared_retain(ch);
+  wait->next = S->waits;
+  wait->link = &S->waits;
+  if (wait->next != NULL) wait->next->link = &wait->next;
+  S->waits = wait;
+  *box = wait;
   return 1;
 }
 
 
 int channellib_wait (lua_State *L) {
-  Wait *wait = (Wait *)luaL_checkudata(L, 1, WAITER);
-  Waiter *w = &wait->w;
+  Wait *wait = *(Wait **)luaL_checkudata(L, 1, WAITER);
+  Waiter *w;
   state_of(L);
-  luaL_argcheck(L, wait->ch != NULL, 1, "it is closed");
+  luaL_argcheck(L, wait != NULL, 1, "it is closed");
+  w = &wait->w;
   if (w->wake == NULL) w->wake = encode_integer(wait->number, wait->port);
   if (w->wake == NULL) return luaL_error(L, "not enough memory");
   lua_pushboolean(L, channel_wait(wait->ch, w));

@@ -31,6 +31,10 @@ int channellib_waiter (lua_State *L);
 ** port is told the number, once. false if there is now. */
 int channellib_wait (lua_State *L);
 
+/* Ends what finalizers could not end. */
+struct State;
+void channellib_end (struct State *S);
+
 /* channel_close(channel) */
 int channellib_close (lua_State *L);
 

@@ -410,7 +410,9 @@ static int core_report (lua_State *L) {
   size_t len, tracelen;
   const char *message = luaL_checklstring(L, 1, &len);
   const char *traceback = luaL_optlstring(L, 2, "", &tracelen);
-  isolate_report(isolate_here(), message, len, traceback, tracelen);
+  Isolate *here = isolate_here();  /* a main isolate has no thread of ours */
+  isolate_report(here ? here : state_of(L)->isolate, message, len, traceback,
+                 tracelen);
   return 0;
 }
 
@@ -669,6 +671,7 @@ static int state_gc (lua_State *L) {
     isolate_end_main(iso);
   }
   port_close(S);
+  channellib_end(S);
   queue_free(&S->inbox);
   queue_free(&S->control);
   while ((m = S->pauses) != NULL) {

@@ -22,6 +22,7 @@ typedef struct State {
   struct Encoder *encoder;	/* NULL while it is used; then a new one serves */
   struct Decoder *decoder;	/* the same */
   struct Hold *holds;		/* of all its SendPorts, see port.c */
+  struct Wait *waits;		/* for channels, see channellib.c */
   Names names;
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
