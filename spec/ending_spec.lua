@@ -409,6 +409,29 @@ describe("Ctrl-C #signal", function()
     assert.are.equal(1, result.status)
   end)
 
+  -- It came while an answer was being built, and became that answer's error:
+  -- "could not be received: interrupted!". A pool's map with errors = "collect"
+  -- noted it for one item, and went on.
+  for _, how in ipairs {
+    {"an answer", "Isolate.run(passenger):catch(print):await()"},
+    {"a message", "port.send_port:send(passenger()) port:receive()"},
+    {"a channel's message", "local c = Isolate.Channel() c:send(passenger()) c:receive()"},
+  } do
+    it("is not taken for a fault of " .. how[1] .. " that is being built then (pain 20)", function()
+      local result = run(waiting([[
+        local function passenger()
+          return setmetatable({}, {__transfer = function()
+            return function() io.popen("kill -INT $PPID"):close() end
+          end})
+        end
+        io.stderr:write(tostring(select(2, pcall(function() ]] .. how[2] .. [[ end))))
+      ]]))
+      assert.is_truthy(result.stderr:find("interrupted!", 1, true))
+      assert.is_nil(result.stderr:find("could not be received", 1, true))
+      assert.are.equal("waiting\nwent on\n", result.stdout)
+    end)
+  end
+
   it("may be caught, and everything works on (pain 20)", function()
     local result = run(waiting [[
       local ok, err = pcall(port.receive, port)

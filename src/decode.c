@@ -671,6 +671,15 @@ static void set_globals (lua_State *L, Decoder *d) {
 }
 
 
+int decoder_note_hook (lua_State *L) {
+  lua_Debug ar;  /* the function that was hooked has called us, as it were */
+  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
+      strcmp(ar.namewhat, "hook") == 0)
+    state_find(L)->hooked = 1;
+  return 1;
+}
+
+
 /* Calls what rebuilds the node at the top, and keeps its result there. */
 static void rebuild (lua_State *L, Decoder *d) {
   int node = lua_gettop(L), i, n, status;
@@ -678,12 +687,14 @@ static void rebuild (lua_State *L, Decoder *d) {
   n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   luaL_checkstack(L, n + LUA_MINSTACK, "too many results of __transfer");
+  lua_pushcfunction(L, decoder_note_hook);
   for (i = 1; i <= n; i++) lua_rawgeti(L, node, i);
   d->S->rebuilding++;
-  status = lua_pcall(L, n - 1, 1, 0);  /* it may receive messages itself */
+  status = lua_pcall(L, n - 1, 1, node + 1);  /* it may receive messages itself */
   d->S->rebuilding--;
   if (status != LUA_OK) lua_error(L);
   lua_setfield(L, node, "value");
+  lua_pop(L, 1);
   lua_pushboolean(L, 1);
   lua_setfield(L, node, "done");
 }

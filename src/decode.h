@@ -63,6 +63,11 @@ void decoder_start (lua_State *L, Decoder *d);
 ** it is left for the next call. Raises when the message cannot be built. */
 int decoder_run (lua_State *L, Decoder *d, double deadline);
 
+/* Message handler for who catches what 'decoder_run' raises: sets 'S->hooked'
+** if a hook raised it. That is no fault of the message, but Ctrl-C in the
+** lua5.4 program, say. */
+int decoder_note_hook (lua_State *L);
+
 /* Lets the message go, built or not. */
 void decoder_stop (Decoder *d);
 

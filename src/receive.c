@@ -58,20 +58,24 @@ static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
 }
 
 
-/* Pushes true and the values of 'd's message, or false and an error. */
-static int receive_small (lua_State *L, Decoder *d) {
-  int before, status;
+/* Pushes true and the values of 'd's message, or false and an error. What a
+** hook raised is raised on. */
+static int receive_small (lua_State *L, State *S, Decoder *d) {
+  int first = lua_gettop(L) + 1, status;
+  S->hooked = 0;
+  lua_pushcfunction(L, decoder_note_hook);
   lua_pushboolean(L, 1);
-  before = lua_gettop(L);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, d);
-  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  status = lua_pcall(L, 1, LUA_MULTRET, first);
+  lua_remove(L, first);
   decoder_stop(d);
   if (status != LUA_OK) {
+    if (S->hooked) lua_error(L);
     lua_pushboolean(L, 0);
-    lua_replace(L, before);
+    lua_replace(L, first);
   }
-  return lua_gettop(L) - before + 1;
+  return lua_gettop(L) - first + 1;
 }
 
 
@@ -107,7 +111,7 @@ int receive_try (lua_State *L, State *S, Message *m) {
   Decoder *d = push_decoder(L, S);
   int idx = lua_gettop(L), n;
   decoder_borrow(d, S, m);
-  n = receive_small(L, d);
+  n = receive_small(L, S, d);
   give_back(L, S, d, idx);
   lua_remove(L, idx);
   return n;
@@ -391,7 +395,7 @@ int receive_take (lua_State *L) {
       decoder_take(d, S, next_message(S));
       ring_for_rest(S);
       lua_pushinteger(L, (lua_Integer)d->m->port);
-      n = receive_small(L, d) + 1;
+      n = receive_small(L, S, d) + 1;
       give_back(L, S, d, 1);
       interrupt_check(L, S->isolate);
       return n;

@@ -36,6 +36,7 @@ typedef struct State {
   int collecting;		/* the collector ran before that */
   Message *pauses;		/* a list: each holds the isolate by a capability */
   int rebuilding;		/* depth of rebuilds: they may not wait */
+  int hooked;			/* a hook has raised what ended a build */
 } State;
 
 /* Keys in the registry. */
