@@ -67,7 +67,7 @@ describe("Channel", function()
       text(function() Channel(1.5) end))
     assert.equal("bad argument #1 to 'Channel' (number expected, got string)",
       text(function() Channel "3" end))
-    assert.equal("bad argument #1 to 'send' (Channel expected, got table)",
+    assert.equal("calling 'send' on bad self (Channel expected, got table)",
       text(function() Channel().send({}, 1) end))
     assert.equal("bad argument #2 to 'send' (number expected, got string)",
       text(function() Channel():send(1, "x") end))

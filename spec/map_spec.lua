@@ -205,7 +205,7 @@ describe("map", function()
       assert.equal("<here> bad argument #3 to 'map' (option 'chunk': integer of 1 or more"
         .. " expected, got 0)", complaint(function() local _ = it:map(print, {}, { chunk = 0 }) end))
     end
-    assert.equal("<here> bad argument #1 to 'map' (Pool expected, got function)",
+    assert.equal("<here> calling 'map' on bad self (Pool expected, got function)",
       complaint(function() local _ = pool.map(print, {}) end))
   end)
 
@@ -402,7 +402,7 @@ describe("imap", function()
   end)
 
   it("names what is wrong with its arguments, and where", function()
-    assert.equal("<here> bad argument #1 to 'imap' (function expected, got nil)",
+    assert.equal("<here> bad argument #1 to 'imap' (function expected, got nil); give the function itself, not what it returns",
       complaint(function() local _ = pool:imap() end))
     assert.equal("<here> bad argument #2 to 'imap' (function expected, got table)",
       complaint(function() local _ = pool:imap(print, {}) end))

@@ -132,13 +132,13 @@ describe("Pool", function()
 
     it("names what is wrong with its arguments, and where", function()
       local pool <close> = Pool()
-      assert.equal("<here> bad argument #1 to 'run' (function expected, got nil)",
+      assert.equal("<here> bad argument #1 to 'run' (function expected, got nil); give the function itself, not what it returns",
         complaint(function() pool:run() end))
-      assert.equal("<here> bad argument #1 to 'run' (Pool expected, got function)",
+      assert.equal("<here> calling 'run' on bad self (Pool expected, got function)",
         complaint(function() pool.run(print) end))
-      assert.equal("<here> bad argument #1 to 'stats' (Pool expected, got nil)",
+      assert.equal("<here> calling 'stats' on bad self (Pool expected, got nil)",
         complaint(function() pool.stats() end))
-      assert.equal("<here> bad argument #1 to 'close' (Pool expected, got nil)",
+      assert.equal("<here> calling 'close' on bad self (Pool expected, got nil)",
         complaint(function() pool.close() end))
       assert.equal("<here> bad argument #1 to 'close' (unknown option 'dorp')",
         complaint(function() pool:close { dorp = true } end))
@@ -148,7 +148,7 @@ describe("Pool", function()
         .. "expected, got 0)", complaint(function() pool:with { timeout = 0 } end))
       assert.equal("<here> bad argument #1 to 'with' (unknown option 'prio')",
         complaint(function() pool:with { prio = 0 } end))
-      assert.equal("<here> bad argument #1 to 'run' (Pool expected, got table)",
+      assert.equal("<here> calling 'run' on bad self (Pool expected, got table)",
         complaint(function() pool:with {}.run(pool) end))
     end)
   end)
@@ -159,7 +159,7 @@ describe("Pool", function()
       [{ size = 1.5 }] = "option 'size': integer of 1 or more expected, got 1.5",
       [{ size = "2" }] = "option 'size': integer of 1 or more expected, got string",
       [{ sizes = 2 }] = "unknown option 'sizes'",
-      [{ name = 1 }] = "option 'name': string expected, got 1",
+      [{ name = 1 }] = "option 'name': string expected, got number",
       [{ init = true }] = "option 'init': function expected, got boolean",
       [{ queue = 0 }] = "option 'queue': integer of 1 or more expected, got 0",
       [{ recycle_after = 0 }] = "option 'recycle_after': integer of 1 or more expected, got 0",

@@ -180,11 +180,13 @@ describe("ProgressBar", function()
       end,
       ["#1 to 'update' (number expected, got nil)"] = function() bar:update() end,
       ["#2 to 'update' (string expected, got number)"] = function() bar:update(1, 2) end,
-      ["#1 to 'update' (ProgressBar expected, got number)"] = function() bar.update(1) end,
-      ["#1 to 'finish' (ProgressBar expected, got nil)"] = function() bar.finish() end,
     } do
       assert.equal("<here> bad argument " .. text, complaint(wrong))
     end
+    assert.equal("<here> calling 'update' on bad self (ProgressBar expected, got number)",
+      complaint(function() bar.update(1) end))
+    assert.equal("<here> calling 'finish' on bad self (ProgressBar expected, got nil)",
+      complaint(function() bar.finish() end))
   end)
 
   -- On a terminal of 50 columns, that of `script`.

@@ -201,15 +201,15 @@ describe("scope", function()
 
   it("names what is wrong with arguments, and where", function()
     local scope <close> = Isolate.scope()
-    assert.equal("<here> bad argument #1 to 'spawn' (function expected, got nil)",
+    assert.equal("<here> bad argument #1 to 'spawn' (function expected, got nil); give the function itself, not what it returns",
       complaint(function() scope:spawn() end))
     assert.equal("<here> bad argument #3 to 'spawn' (unknown option 'nam')",
       complaint(function() scope:spawn(print, 1, { nam = 1 }) end))
     assert.equal("<here> cannot send argument[1]: an open file stays in its isolate",
       complaint(function() scope:run(print, io.stdout) end))
-    assert.equal("<here> bad argument #1 to 'run' (Scope expected, got function)",
+    assert.equal("<here> calling 'run' on bad self (Scope expected, got function)",
       complaint(function() scope.run(print) end))
-    assert.equal("<here> bad argument #1 to 'close' (Scope expected, got nil)",
+    assert.equal("<here> calling 'close' on bad self (Scope expected, got nil)",
       complaint(function() scope.close() end))
   end)
 end)

@@ -59,7 +59,7 @@ static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
 
 
 /* Pushes true and the values of 'd's message, or false and an error. What a
-** hook raised is raised on. */
+** hook raised is raised on, but for a stop: the caller looks for that. */
 static int receive_small (lua_State *L, State *S, Decoder *d) {
   int first = lua_gettop(L) + 1, status;
   S->hooked = 0;
@@ -71,7 +71,7 @@ static int receive_small (lua_State *L, State *S, Decoder *d) {
   lua_remove(L, first);
   decoder_stop(d);
   if (status != LUA_OK) {
-    if (S->hooked) lua_error(L);
+    if (S->hooked && !atomic_get(&S->isolate->stop)) lua_error(L);
     lua_pushboolean(L, 0);
     lua_replace(L, first);
   }

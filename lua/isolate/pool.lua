@@ -375,10 +375,10 @@ local With = { __name = "isolate.Pool", __transfer = false }
 With.__index = With
 
 local job_checks = {
-  priority = function(v)
-    return math.type(v) == "integer" and v > -2^31 and v < 2^31 or "integer of 32 bits"
-  end,
-  timeout = function(v) return type(v) == "number" and v > 0 or "positive number of seconds" end,
+  priority = options.number("integer of 32 bits", function(n)
+    return math.type(n) == "integer" and n > -2^31 and n < 2^31
+  end),
+  timeout = options.number("positive number of seconds", function(n) return n > 0 end),
   on_progress = options.callback,
 }
 
