@@ -132,8 +132,8 @@ describe("Pool", function()
 
     it("names what is wrong with its arguments, and where", function()
       local pool <close> = Pool()
-      assert.equal("<here> bad argument #1 to 'run' (function expected, got nil); give the function itself, not what it returns",
-        complaint(function() pool:run() end))
+      assert.equal("<here> bad argument #1 to 'run' (function expected, got nil)"
+        .. "; give the function itself, not what it returns", complaint(function() pool:run() end))
       assert.equal("<here> calling 'run' on bad self (Pool expected, got function)",
         complaint(function() pool.run(print) end))
       assert.equal("<here> calling 'stats' on bad self (Pool expected, got nil)",
@@ -148,7 +148,7 @@ describe("Pool", function()
         .. "expected, got 0)", complaint(function() pool:with { timeout = 0 } end))
       assert.equal("<here> bad argument #1 to 'with' (unknown option 'prio')",
         complaint(function() pool:with { prio = 0 } end))
-      assert.equal("<here> calling 'run' on bad self (Pool expected, got table)",
+      assert.equal("<here> calling 'run' on bad self (Pool with options expected, got Pool)",
         complaint(function() pool:with {}.run(pool) end))
     end)
   end)
@@ -915,7 +915,7 @@ describe("Pool", function()
     local pool <close> = Pool()
     assert.equal("<here> cannot send message: a Pool stays in its isolate",
       complaint(function() Channel():send(pool) end))
-    assert.equal("<here> cannot send message: a Pool stays in its isolate",
+    assert.equal("<here> cannot send message: a Pool with options stays in its isolate",
       complaint(function() Channel():send(pool:with {}) end))
   end)
 end)

@@ -201,8 +201,8 @@ describe("scope", function()
 
   it("names what is wrong with arguments, and where", function()
     local scope <close> = Isolate.scope()
-    assert.equal("<here> bad argument #1 to 'spawn' (function expected, got nil); give the function itself, not what it returns",
-      complaint(function() scope:spawn() end))
+    assert.equal("<here> bad argument #1 to 'spawn' (function expected, got nil)"
+      .. "; give the function itself, not what it returns", complaint(function() scope:spawn() end))
     assert.equal("<here> bad argument #3 to 'spawn' (unknown option 'nam')",
       complaint(function() scope:spawn(print, 1, { nam = 1 }) end))
     assert.equal("<here> cannot send argument[1]: an open file stays in its isolate",

@@ -5,7 +5,7 @@
 -- queue. While it runs, the seat of its worker says so; when a worker ends, the
 -- job on its seat has failed, and no other.
 
-local debug, math, pcall, table = debug, math, pcall, table
+local debug, math, pcall, string, table = debug, math, pcall, string, table
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"
@@ -318,7 +318,9 @@ end
 
 local function check_self(self, class, name, level)
   core.check()
-  if getmetatable(self) ~= class then errors.bad_self("Pool", self, name, level or 3) end
+  if getmetatable(self) ~= class then
+    errors.bad_self(string.sub(class.__name, 9), self, name, level or 3)
+  end
 end
 
 local function check_open(self, class, name)
@@ -371,7 +373,7 @@ function Pool:imap(fn, iterator, opts)
 end
 
 -- A pool with options for its jobs.
-local With = { __name = "isolate.Pool", __transfer = false }
+local With = { __name = "isolate.Pool with options", __transfer = false }
 With.__index = With
 
 local job_checks = {
