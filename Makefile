@@ -26,7 +26,7 @@ ROCKSPEC = isolate-scm-1.rockspec
 CORE     = $(BUILD)/isolate/core.so
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/*.c))
 
-STRESS   = $(patsubst %,spec/%_spec.lua,load fault plugin host)
+STRESS   = $(patsubst %,spec/%_spec.lua,load fault plugin host pool_stress map)
 
 # What each target needs, as Debian packages.
 FOR_BUILD = lua5.4 liblua5.4-dev gcc libc6-dev

@@ -1,14 +1,13 @@
 -- pool_stress_spec.lua
 -- A pool in bad weather: workers are killed at random while jobs, cancels, timeouts and
 -- closes rain. Every job ends exactly once, and nothing is left.
--- ISOLATE_STRESS=10 makes it ten times as long; ISOLATE_SEED=n repeats a run.
+-- `make stress` runs 300 pools; ISOLATE_SEED=n repeats a run.
 
 local Isolate = require "isolate"
 local helper  = require "spec.helper"
 
-local STRESS = tonumber(os.getenv "ISOLATE_STRESS") or 1
 local SEED   = tonumber(os.getenv "ISOLATE_SEED") or os.time()
-local ROUNDS = math.max(1, 12 * STRESS // helper.slow)
+local ROUNDS = math.max(1, math.max(12, 300 * helper.stress) // helper.slow)
 local JOBS   = 60
 
 local GUARD = 30 * helper.slow       -- seconds; only a fault ever waits this long
