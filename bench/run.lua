@@ -9,7 +9,7 @@ package.path = table.concat({root .. "?.lua", root .. "lua/?.lua", root .. "lua/
                              package.path}, ";")
 package.cpath = root .. "build/?.so;" .. package.cpath
 
-local measures = {"p1", "p2", "p3", "p4", "p6"}
+local measures = {"p1", "p2", "p3", "p4", "p6", "p7", "jobs"}
 local floor = root .. "build/bench/floor"
 
 local function quote(text)

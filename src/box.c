@@ -15,6 +15,9 @@
 
 #define BOX	"isolate.Shared"
 
+/* Registry: what is shared -> its box; weak. */
+static const char BOXES_KEY = 0;
+
 
 Shared **box_new (lua_State *L) {
   Shared **box = (Shared **)lua_newuserdatauv(L, sizeof(*box), 0);
@@ -24,9 +27,17 @@ Shared **box_new (lua_State *L) {
 }
 
 
+/* What comes again and again, as the function of a pool's jobs, has one box. */
 void box_push (lua_State *L, Shared *it) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  *box_new(L) = (Shared *)shared_retain(it);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &BOXES_KEY);
+  if (lua_rawgetp(L, -1, it) == LUA_TNIL) {
+    lua_pop(L, 1);
+    *box_new(L) = (Shared *)shared_retain(it);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, it);
+  }
+  lua_remove(L, -2);
 }
 
 
@@ -54,4 +65,10 @@ void box_open (lua_State *L, State *S) {
   lua_setfield(L, -2, "__gc");
   S->box_class = lua_topointer(L, -1);
   lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &BOXES_KEY);
 }

@@ -59,7 +59,18 @@ int channellib_send (lua_State *L) {
   Roots how = roots[luaL_checkoption(L, 2, NULL, names)];
   uint64_t port = (uint64_t)luaL_checkinteger(L, 3);
   int priority = (int)luaL_checkinteger(L, 4);
-  Parcel *p = parcel_new(L, S, 5, how);
+  Parcel *p;
+  if (ch->capacity == 0) {  /* there is always room */
+    Message *m = encode(L, S, 5, how, port);
+    int result;
+    m->op = priority;
+    result = channel_put(ch, m);
+    if (result != CHANNEL_DONE) message_free(m);
+    if (result == CHANNEL_NO_MEMORY) luaL_error(L, "not enough memory");
+    lua_pushboolean(L, result == CHANNEL_DONE);
+    return 1;
+  }
+  p = parcel_new(L, S, 5, how);
   p->m->port = port;
   p->m->op = priority;
   put(L, ch, p);  /* its answer, or the parcel */

@@ -338,12 +338,12 @@ function Future:cancel(opts)
   if opts ~= nil and type(opts) ~= "table" then expected("table", opts, 1, "cancel", 2) end
   core.check()
   if self.done then return end
-  if opts and opts.gentle and self.on_ask and self.on_ask() then return end
+  if opts and opts.gentle and self.on_ask and self:on_ask() then return end
   self.heard, self.cancelled = true, true
   local stop, source = self.on_cancel, self.source
   self.on_cancel, self.source = nil, nil
   fail(self, errors.CancelledError "the Future was cancelled")
-  if stop then stop() end
+  if stop then stop(self) end
   if source then release(source) end
 end
 

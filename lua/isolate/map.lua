@@ -103,8 +103,7 @@ function map.map(pool, how, fn, list, opts)
   end
 
   local function submit(from, count)
-    local job
-    job = pool:submit(how, function(ok, values, more)
+    local sent = pool:submit(how, function(job, ok, values, more)
       live[job] = nil
       under_way, done = under_way - 1, done + count
       if ok then
@@ -120,7 +119,7 @@ function map.map(pool, how, fn, list, opts)
       end
       signal()
     end, "chunk", fn, table.move(list, from, from + count - 1, 1, { n = count }), collect)
-    live[job] = true
+    live[sent] = true
     under_way = under_way + 1
   end
 
@@ -161,8 +160,8 @@ function map.imap(pool, how, fn, iterator, opts)
 
   local function submit(item)
     submitted = submitted + 1
-    local index, job = submitted, nil
-    job = pool:submit(how, function(ok, ...)
+    local index = submitted
+    local sent = pool:submit(how, function(job, ok, ...)
       live[job] = nil
       if ok then
         arrived[index] = table.pack(index, ...)
@@ -173,7 +172,7 @@ function map.imap(pool, how, fn, iterator, opts)
       if not ordered then order[came] = index end
       signal()
     end, nil, fn, item)
-    live[job] = true
+    live[sent] = true
   end
 
   -- The index whose turn it is, if its outcome is there.

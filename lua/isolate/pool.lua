@@ -57,7 +57,7 @@ end
 local function fail(job, value, i)
   if not forget(job) then return end
   job.pool.failed = job.pool.failed + 1
-  job.ended(false, value, i)
+  job:ended(false, value, i)
 end
 
 local function note(samples, seconds)
@@ -79,7 +79,7 @@ function Job:deliver(ok, what, ...)
     note(pool.running_times, what)
     note(pool.waiting_times, math.max(0, now() - self.submitted - what))
     self.took = what
-    self.ended(true, ...)
+    self:ended(true, ...)
   else
     local message, traceback, isolate, value, i = ...
     fail(self, errors.RemoteError(message, traceback, isolate, value), i)
@@ -178,7 +178,7 @@ local function send(pool, id, priority, kind, fn, ...)
   return core.channel_send(pool.queue, "call", id, priority, kind, portable(fn), ...)
 end
 
---- Puts a job into the queue, and waits while that is full. `ended(ok, ...)` is
+--- Puts a job into the queue, and waits while that is full. `ended(job, ok, ...)` is
 -- called at its end, with its results or the error, and with the number of the
 -- item where it was. Errors name the place where the caller of its caller is called.
 function Pool:submit(how, ended, kind, fn, ...)
@@ -328,14 +328,22 @@ local function check_open(self, class, name)
   if (self.pool or self).closed then error("this pool is closed", 3) end
 end
 
+-- The job of a Future: what is the same for all of them is made once.
+local function complete(job, ok, ...)
+  local result = job.result
+  result.on_cancel, result.on_ask = nil, nil
+  if ok then future.complete(result, ...) else future.fail(result, (...)) end
+end
+
+local function cancel(result) result.job:cancel() end
+
+local function ask(result) return result.job:ask() end
+
 local function run(pool, how, fn, ...)
   local result = future.new()
-  local job = pool:submit(how, function(ok, ...)
-    result.on_cancel, result.on_ask = nil, nil
-    if ok then future.complete(result, ...) else future.fail(result, (...)) end
-  end, nil, fn, ...)
-  result.on_cancel = function() job:cancel() end
-  result.on_ask = function() return job:ask() end
+  local job = pool:submit(how, complete, nil, fn, ...)
+  job.result, result.job = result, job
+  result.on_cancel, result.on_ask = cancel, ask
   return result
 end
 
@@ -443,7 +451,7 @@ end
 local function drop_job(job)
   if not forget(job) then return end
   job.pool.cancelled = job.pool.cancelled + 1
-  job.ended(false, errors.CancelledError "the pool was closed")
+  job:ended(false, errors.CancelledError "the pool was closed")
 end
 
 -- What has not begun never will, in workers that are not ready neither.

@@ -206,7 +206,7 @@ local function limit(result, seconds)
     future.fail(result, errors.TimeoutError(string.format(
       "the computation was not done after %g seconds", seconds)))
     result.on_cancel = nil
-    stop()
+    stop(result)
   end)
 end
 

@@ -1,0 +1,57 @@
+-- p7.lua
+-- P7, two workers with nothing but Lua to compute. Floor: two plain lua5.4 processes that do the same. Goal: at least
+-- 0.97 of their speed, so at most 1 / 0.97 of their time.
+
+local Isolate = require "isolate"
+local frame = require "bench.frame"
+local now = require "system".monotime
+
+local p7 = {sides = {}}
+
+-- Sums up the lengths of Collatz sequences from 1 to n: integers and branches.
+local work = [[
+  local n = ...
+  local sum = 0
+  for i = 1, n do
+    local x = i
+    while x ~= 1 do
+      x = x % 2 == 0 and x // 2 or 3 * x + 1
+      sum = sum + 1
+    end
+  end
+  return sum
+]]
+
+function p7.sides.isolates(n)
+  n = tonumber(n)
+  local function compute() return load(work)(n) end
+  local start = now()
+  local one, other = Isolate.run(compute), Isolate.run(compute)
+  assert(one:await() == other:await())
+  return now() - start
+end
+
+function p7.sides.processes(n)
+  local program = os.tmpname()
+  local file <close> = assert(io.open(program, "w"))
+  file:write(("print((function(...) %s end)(%d))"):format(work, tonumber(n)))
+  file:close()
+  local start = now()
+  local command = ("'%s' %s"):format(arg[-1], program)
+  local one, other = io.popen(command), io.popen(command)
+  assert(one:read "n" == other:read "n")
+  local seconds = now() - start
+  one:close()
+  other:close()
+  os.remove(program)
+  return seconds
+end
+
+p7.rows = {
+  {
+    "two workers, Lua only", unit = "ms", ours = "p7 isolates 150000", floor = "p7 processes 150000",
+    goal = frame.at_most(1 / 0.97),
+  },
+}
+
+return p7
