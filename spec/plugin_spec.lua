@@ -100,7 +100,7 @@ play_all(#scripts + 1, #scripts + SCRIPTS)
 local after = settled()
 print("threads", after.threads)
 print("isolates", after.isolates)
-print("descriptors", after.descriptors - before.descriptors)
+print("descriptors", math.max(0, after.descriptors - before.descriptors))
 local grown = after.memory - before.memory -- KiB; a state is 170
 print("memory", grown < 6000 or grown)
 ]]
