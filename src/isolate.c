@@ -277,6 +277,7 @@ static void warning (void *ud, const char *message, int tocont) {
 /* Protected: all of an isolate's own Lua, from its libraries to its end. */
 static int live (lua_State *L) {
   Isolate *iso = (Isolate *)lua_touserdata(L, 1);
+  lua_gc(L, LUA_GCSTOP);  /* nothing is garbage yet */
   libraries_open(L, iso);
   core_preload(L, iso);
   lua_newtable(L);
@@ -286,6 +287,7 @@ static int live (lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "isolate.boot");
   lua_call(L, 1, 1);
+  lua_gc(L, LUA_GCRESTART);
   lua_call(L, 0, 0);
   return 0;
 }
