@@ -2,11 +2,11 @@
 -- the loop hands each message to the object here that has the id.
 
 local string = string
+local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
-local stream = require "isolate.stream"
 
 local expected = errors.expected
 
@@ -128,7 +128,7 @@ end
 ---@class isolate.ReceivePort : isolate.Stream
 ---@field send_port isolate.SendPort
 ---@field name string?
-local ReceivePort = stream.buffer "isolate.ReceivePort"
+local ReceivePort = buffer.class "isolate.ReceivePort"
 
 local end_stream = ReceivePort.close
 
@@ -141,7 +141,7 @@ function ReceivePort:__newindex(key, value)
 end
 
 local function receive_port(name)
-  return setmetatable(stream.fill { name = name }, ReceivePort)
+  return setmetatable(buffer.fill { name = name }, ReceivePort)
 end
 
 --- A port whose messages wait in it until somebody asks.

@@ -1,11 +1,11 @@
 --- Waiting on several ports and channels at once.
 
 local math = math
+local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
-local stream = require "isolate.stream"
 
 local now = core.now
 
@@ -19,7 +19,7 @@ end
 local function check(list)
   if type(list) ~= "table" then errors.expected("table", list, 1, "select", 3) end
   for i, it in ipairs(list) do
-    if getmetatable(it) ~= channel.Channel and not stream.is_buffer(it) then
+    if getmetatable(it) ~= channel.Channel and not buffer.is(it) then
       error("bad argument #1 to 'select' (a ReceivePort or Channel expected at [" .. i
         .. "], got " .. type(it) .. ")", 3)
     elseif it.claimed then

@@ -19,11 +19,12 @@ local MIN_STACK = 512 * 1024
 -- Our own modules, for isolates: kept as bytecode in the process
 
 local layer = {
-  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.channel",
-  "isolate.errors", "isolate.explain", "isolate.future", "isolate.handle",
-  "isolate.inline", "isolate.loop", "isolate.map", "isolate.names", "isolate.options",
-  "isolate.pool", "isolate.port", "isolate.progress_bar", "isolate.request",
-  "isolate.select", "isolate.service", "isolate.spawn", "isolate.stream", "isolate.timer",
+  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.buffer",
+  "isolate.channel", "isolate.errors", "isolate.explain", "isolate.future",
+  "isolate.handle", "isolate.inline", "isolate.loop", "isolate.map", "isolate.names",
+  "isolate.options", "isolate.pool", "isolate.port", "isolate.progress_bar",
+  "isolate.request", "isolate.select", "isolate.service", "isolate.spawn",
+  "isolate.stream", "isolate.stream_broadcast", "isolate.subscription", "isolate.timer",
   "isolate.together", "isolate.user_timer", "isolate.worker",
 }
 

@@ -9,12 +9,12 @@
 --   close(self)
 -- and has `listen`, `first`, `receive`, `messages` and the rest from here.
 
-local math, table, xpcall, error = math, table, xpcall, error
+local math, xpcall, error = math, xpcall, error
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
-local options = require "isolate.options"
+local subscription = require "isolate.subscription"
 
 local expected = errors.expected
 
@@ -27,8 +27,8 @@ local Stream = {}
 
 local kinds = {}                -- the classes of streams
 
--- Makes a kind of stream.
-local function kind(name)
+--- Makes the class of a kind of stream.
+function stream.kind(name)
   local class = { __name = name, __transfer = false }
   for key, value in pairs(Stream) do class[key] = value end
   class.__index = class
@@ -75,62 +75,12 @@ local function pull_next(self)
   end
 end
 
-------------------------------------------------------------------------------
--- Subscriptions
+--- Is it a stream?
+function stream.is(value) return kinds[getmetatable(value)] ~= nil end
 
----@class isolate.Subscription
-local Subscription = { __name = "isolate.Subscription", __transfer = false }
-Subscription.__index = Subscription
-
-local function check_subscription(self, name)
-  if getmetatable(self) ~= Subscription then errors.bad_self("Subscription", self, name, 3) end
-end
-
---- Values wait in the stream until each pause was followed by a `resume`.
-function Subscription:pause()
-  check_subscription(self, "pause")
-  self.pauses = self.pauses + 1
-  self.paused = true
-end
-
-function Subscription:resume()
-  check_subscription(self, "resume")
-  self.pauses = math.max(0, self.pauses - 1)
-  self.paused = self.pauses > 0
-  if not self.paused then self.go_on() end
-end
-
---- Closes the stream; `on_done` does not follow.
-function Subscription:cancel()
-  check_subscription(self, "cancel")
-  self.on_done = nil
-  self.stream:close()
-  self.go_on()
-end
-
--- `go_on()` is called when it is no longer paused.
-local function subscription(of, on_message, opts, go_on)
-  return setmetatable({
-    stream = of, on_message = on_message, on_done = opts.on_done,
-    pauses = 0, go_on = go_on,
-  }, Subscription)
-end
-
-local listen_options = { on_done = options.callback }
-
-local function check_listen(on_message, opts)
-  future.check_function(on_message, 1, "listen", false, 4)
-  opts = options.check(opts, 2, "listen", listen_options, 3)
-  return opts
-end
-
--- The stream is closed: `on_done` follows, unless it is cancelled before.
-local function tell_done(to)
-  loop.ready(function()
-    local on_done = to.on_done
-    if on_done then loop.start(uncaught, on_done) end
-  end)
-end
+-- For the other rooms of streams.
+stream.check_self, stream.check_free, stream.claim = check_self, check_free, claim
+stream.pull_next = pull_next
 
 ------------------------------------------------------------------------------
 -- What all streams have
@@ -142,20 +92,20 @@ end
 ---@return isolate.Subscription
 function Stream:listen(on_message, opts)
   check_free(self, "listen")
-  opts = check_listen(on_message, opts)
+  opts = subscription.check(on_message, opts)
   local gate                    -- the pump waits for it while it is paused
-  local to = subscription(self, on_message, opts, function()
+  local to = subscription.new(self, on_message, opts, function()
     if gate then loop.wake(gate) end
   end)
   local function pump()
     while true do
       local got, value = pull_next(self)
-      if not got then return tell_done(to) end
+      if not got then return subscription.tell_done(to) end
       while to.paused and not self.closed do
         gate = loop.waiter()
         loop.wait(gate)
       end
-      if not self.closed then loop.start(uncaught, on_message, value) end
+      if not self.closed then subscription.give(to, value) end
     end
   end
   claim(self, true)
@@ -217,7 +167,7 @@ function Stream:messages()
   end
 end
 
-local Derived, Broadcast
+local Derived
 
 -- Closes what it is made from: its own share of a broadcast, if it has one.
 local function finish(self)
@@ -277,181 +227,15 @@ end
 function Stream:as_broadcast()
   check_free(self, "as_broadcast")
   claim(self, true)
-  return setmetatable({ source = self, taps = {} }, Broadcast)
+  return require "isolate.stream_broadcast"(self)
 end
 
 function Stream:reader() return self end
 
 ------------------------------------------------------------------------------
--- Buffers: what is added waits until somebody asks
-
--- One who waits for a value. When an error ends the wait (that of a timer, in
--- the main isolate), nothing is given to it afterwards, and what it was given
--- goes back.
-local Waiter = {}
-
-function Waiter:__close(problem)
-  self.done = true
-  if problem ~= nil and self.got then
-    local from = self.buffer
-    from.queue[from.first_value - 1] = self.value
-    from.first_value = from.first_value - 1
-  end
-end
-
---- Makes the class of a buffer; an object of it begins as `stream.fill {}`.
-function stream.buffer(name)
-  local Buffer = kind(name)
-
-  local function push(self, value)
-    self.queue[self.last_value + 1] = value
-    self.last_value = self.last_value + 1
-  end
-
-  local function pop(self)
-    local i = self.first_value
-    local value = self.queue[i]
-    self.queue[i] = nil
-    self.first_value = i + 1
-    return value
-  end
-
-  local function has_values(self) return self.first_value <= self.last_value end
-
-  -- The waiter that came first and still waits; it is forgotten when it is done.
-  local function next_waiter(self)
-    local waiters = self.waiters
-    while waiters[1] do
-      if not waiters[1].done then return waiters[1] end
-      table.remove(waiters, 1)
-    end
-  end
-
-  -- Lets it go on; what it gets is given to it after that, for it may raise.
-  local function wake(waiter)
-    if waiter.watches then
-      loop.wake(waiter.watches)
-      waiter.done = true
-    else
-      loop.wake(waiter)
-    end
-  end
-
-  -- Gives the values that wait to the subscription, one task each.
-  local function pump(self)
-    local to = self.subscription
-    while has_values(self) and not to.paused do
-      loop.start(uncaught, to.on_message, pop(self))
-    end
-  end
-
-  -- Gives what waits to those who wait, when one who only watched has gone.
-  local function hand_over(self)
-    local waiter = next_waiter(self)
-    while waiter and has_values(self) do
-      wake(waiter)
-      if not waiter.watches then waiter.got, waiter.value = true, pop(self) end
-      waiter = next_waiter(self)
-    end
-    if self.subscription then pump(self) end
-  end
-
-  --- Takes what is there: true and it; or false, and whether it is closed.
-  function Buffer:try()
-    if has_values(self) then return true, pop(self) end
-    return false, self.closed == true
-  end
-
-  --- Wakes the waiter when there is something, which stays: a to-be-closed value.
-  function Buffer:register(waiter)
-    local watcher = setmetatable({ watches = waiter, done = false }, { __close = function(it)
-      it.done = true
-      hand_over(self)
-    end })
-    local waiters = self.waiters
-    waiters[#waiters + 1] = watcher
-    return watcher
-  end
-
-  --- A value has come: for who waited longest, else for the subscription.
-  function Buffer:add(value)
-    local waiter, to = next_waiter(self), self.subscription
-    if waiter and not waiter.watches then
-      wake(waiter)
-      waiter.got, waiter.value = true, value
-    elseif waiter or not to or to.paused or has_values(self) then
-      push(self, value)
-      if waiter then wake(waiter) end
-    else
-      loop.start(uncaught, to.on_message, value)
-    end
-  end
-
-  function Buffer:pull(timeout)
-    if has_values(self) then return true, pop(self) end
-    local waiter <close> = setmetatable(loop.waiter(), Waiter)
-    waiter.buffer, waiter.got, waiter.value = self, false, false
-    -- that may have called a finalizer, and it the loop: look again
-    if has_values(self) then return true, pop(self) end
-    if self.closed then return false, "closed" end
-    local waiters = self.waiters
-    waiters[#waiters + 1] = waiter
-    local over = future.wait(waiter, timeout, 4)
-    if waiter.got then return true, waiter.value end
-    if waiter.timed_out then return false, "timeout" end
-    return false, over and "closed" or "stuck"
-  end
-
-  -- As that of Stream, without a task in between.
-  function Buffer:listen(on_message, opts)
-    check_free(self, "listen")
-    opts = check_listen(on_message, opts)
-    local to = subscription(self, on_message, opts, function() pump(self) end)
-    self.subscription = to
-    claim(self, true)
-    if self.closed then
-      tell_done(to)
-    elseif has_values(self) then
-      loop.ready(function() pump(self) end)
-    end
-    return to
-  end
-
-  --- No more values: those that wait are dropped, whoever waits is told, and
-  -- `on_done` follows. Closing twice is fine.
-  function Buffer:close()
-    check_self(self, "close")
-    if self.closed then return end
-    self.closed = true
-    self.first_value, self.last_value = 1, 0
-    local waiter = next_waiter(self)
-    while waiter do
-      wake(waiter)
-      waiter = next_waiter(self)
-    end
-    if self.subscription then tell_done(self.subscription) end
-    self.queue = {}
-  end
-
-  return Buffer
-end
-
---- Is it a stream that can be tried and watched?
-function stream.is_buffer(value)
-  return kinds[getmetatable(value)] ~= nil and value.try ~= nil
-end
-
---- What an object of a buffer's class begins with.
-function stream.fill(self)
-  self.queue, self.first_value, self.last_value = {}, 1, 0
-  self.waiters, self.closed = {}, false
-  return self
-end
-
-------------------------------------------------------------------------------
 -- Derived streams
 
-Derived = kind "isolate.Stream"
+Derived = stream.kind "isolate.Stream"
 
 function Derived:pull(timeout)
   local deadline = timeout and core.now() + timeout
@@ -482,86 +266,5 @@ function stream.derive(source, step, release)
   self.release = release
   return self
 end
-
-------------------------------------------------------------------------------
--- Broadcasts
-
-Broadcast = kind "isolate.Stream"
-
--- One listener's share of a broadcast.
-local Tap = stream.buffer "isolate.Stream"
-local close_tap = Tap.close
-
-function Tap:close()
-  close_tap(self)
-  local taps = self.broadcast.taps
-  for i = 1, #taps do
-    if taps[i] == self then
-      table.remove(taps, i)
-      return
-    end
-  end
-end
-
-Tap.__close = Tap.close
-
--- Gives all values to all taps, until the source is closed.
-local function spread(self)
-  local got, value = pull_next(self.source)
-  while got do
-    for _, tap in ipairs { table.unpack(self.taps) } do tap:add(value) end
-    got, value = pull_next(self.source)
-  end
-  self.closed = true
-  while self.taps[1] do self.taps[1]:close() end
-end
-
-function Broadcast:reader()
-  local tap = setmetatable(stream.fill { broadcast = self }, Tap)
-  self.taps[#self.taps + 1] = tap
-  if self.closed then
-    tap:close()
-  elseif not self.started then
-    self.started = true
-    loop.ready(function() loop.start(uncaught, spread, self) end)
-  end
-  return tap
-end
-
-function Broadcast:pull(timeout)
-  local tap <close> = self:reader()
-  return tap:pull(timeout)
-end
-
-function Broadcast:listen(on_message, opts)
-  check_free(self, "listen")
-  check_listen(on_message, opts)
-  return self:reader():listen(on_message, opts)
-end
-
---- The next value; the others go on.
-function Broadcast:first()
-  check_free(self, "first")
-  return self:reader():first()
-end
-
-function Broadcast:messages()
-  check_free(self, "messages")
-  local tap = self:reader()
-  return tap:messages(), nil, nil, tap
-end
-
-function Broadcast:as_broadcast()
-  check_free(self, "as_broadcast")
-  return self
-end
-
---- Closes the stream that it is made from, for all.
-function Broadcast:close()
-  check_self(self, "close")
-  self.source:close()
-end
-
-Broadcast.__close = Broadcast.close
 
 return stream

@@ -1,0 +1,73 @@
+--- Subscriptions: one who listens to a stream.
+
+local math, setmetatable = math, setmetatable
+local errors = require "isolate.errors"
+local future = require "isolate.future"
+local loop = require "isolate.loop"
+local options = require "isolate.options"
+
+local subscription = {}
+
+--- An error of a handler.
+local function uncaught(value, traceback) loop.uncaught(value, traceback) end
+
+---@class isolate.Subscription
+local Subscription = { __name = "isolate.Subscription", __transfer = false }
+Subscription.__index = Subscription
+
+local function check_subscription(self, name)
+  if getmetatable(self) ~= Subscription then errors.bad_self("Subscription", self, name, 3) end
+end
+
+--- Values wait in the stream until each pause was followed by a `resume`.
+function Subscription:pause()
+  check_subscription(self, "pause")
+  self.pauses = self.pauses + 1
+  self.paused = true
+end
+
+function Subscription:resume()
+  check_subscription(self, "resume")
+  self.pauses = math.max(0, self.pauses - 1)
+  self.paused = self.pauses > 0
+  if not self.paused then self.go_on() end
+end
+
+--- Closes the stream; `on_done` does not follow.
+function Subscription:cancel()
+  check_subscription(self, "cancel")
+  self.on_done = nil
+  self.stream:close()
+  self.go_on()
+end
+
+--- A subscription to the stream `of`; `go_on()` is called when it is no longer
+-- paused.
+function subscription.new(of, on_message, opts, go_on)
+  return setmetatable({
+    stream = of, on_message = on_message, on_done = opts.on_done,
+    pauses = 0, go_on = go_on,
+  }, Subscription)
+end
+
+local listen_options = { on_done = options.callback }
+
+--- Checks the arguments of `listen`, and returns its options.
+function subscription.check(on_message, opts)
+  future.check_function(on_message, 1, "listen", false, 4)
+  opts = options.check(opts, 2, "listen", listen_options, 3)
+  return opts
+end
+
+--- The stream is closed: `on_done` follows, unless it is cancelled before.
+function subscription.tell_done(to)
+  loop.ready(function()
+    local on_done = to.on_done
+    if on_done then loop.start(uncaught, on_done) end
+  end)
+end
+
+--- Calls the handler with a value, as a task.
+function subscription.give(to, value) loop.start(uncaught, to.on_message, value) end
+
+return subscription
