@@ -62,6 +62,21 @@ static void insert (Heap *h, lua_State *L) {
 }
 
 
+/* While the register changes, the signal's handler, which may come between any
+** two instructions of this thread, keeps off. The compiler may not move the
+** changes out of that time. */
+static void begin_change (Heap *h) {
+  h->busy = 1;
+  signal_fence();
+}
+
+
+static void end_change (Heap *h) {
+  signal_fence();
+  h->busy = 0;
+}
+
+
 /* Makes room for one more; false without memory. */
 static int reserve (Heap *h) {
   lua_State **before = h->threads, **threads;
@@ -69,13 +84,13 @@ static int reserve (Heap *h) {
   if ((h->count + 2) * 2 <= n) return 1;
   threads = (lua_State **)calloc(size, sizeof(lua_State *));
   if (threads == NULL) return 0;
-  h->busy = 1;
+  begin_change(h);
   h->threads = threads;
   h->size = size;
   h->count = 0;
   for (i = 0; i < n; i++)
     if (before[i] != NULL) insert(h, before[i]);
-  h->busy = 0;
+  end_change(h);
   free(before);
   return 1;
 }
@@ -83,10 +98,10 @@ static int reserve (Heap *h) {
 
 /* The coroutine that was asked for last is in order now. */
 static void publish (Heap *h) {
-  h->busy = 1;
+  begin_change(h);
   insert(h, state_of_block(h->newborn));
   h->newborn = NULL;
-  h->busy = 0;
+  end_change(h);
 }
 
 
@@ -99,7 +114,7 @@ static void forget (Heap *h, void *block) {
     if (h->threads[i] == NULL) return;  /* no coroutine: some other block */
     i = (i + 1) & (h->size - 1);
   }
-  h->busy = 1;
+  begin_change(h);
   h->threads[i] = NULL;
   h->count--;
   for (j = (i + 1) & (h->size - 1); h->threads[j] != NULL;
@@ -109,7 +124,7 @@ static void forget (Heap *h, void *block) {
     h->count--;
     insert(h, moved);
   }
-  h->busy = 0;
+  end_change(h);
 }
 
 

@@ -26,6 +26,9 @@
 	__atomic_compare_exchange_n((p), &(old), (v), 0, \
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
+/* Keeps the order of what this thread stores for its own signal handlers. */
+#define signal_fence()		__atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 /* Tells the processor that this is a waiting loop. */
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax()	__builtin_ia32_pause()
