@@ -31,10 +31,6 @@ int channellib_waiter (lua_State *L);
 ** port is told the number, once. false if there is now. */
 int channellib_wait (lua_State *L);
 
-/* Ends what finalizers could not end. */
-struct State;
-void channellib_end (struct State *S);
-
 /* channel_close(channel) */
 int channellib_close (lua_State *L);
 
@@ -44,5 +40,10 @@ int channellib_count (lua_State *L);
 /* channel_remove(channel, from?, to?) -> array of the ports of the messages taken
 ** out */
 int channellib_remove (lua_State *L);
+
+/* Not a function of the core: at the end of a state, ends the waits that
+** finalizers could not end. */
+struct State;
+void channellib_end (struct State *S);
 
 #endif

@@ -919,8 +919,9 @@ static void give_back (lua_State *L, State *S, Encoder *E, int idx) {
 }
 
 
-/* The message of one value, a tag and 'n' bytes; NULL without memory. */
-static Message *single (enum Tag tag, const void *bytes, size_t n, uint64_t port) {
+/* A message of one value: its tag, and room for 'n' bytes, which are still to be
+** written. NULL without memory. */
+static Message *single_new (enum Tag tag, size_t n, uint64_t port) {
   const uint32_t one = 1;
   Message *m = message_new(HEADER_SIZE + 1 + n);
   if (m == NULL) return NULL;
@@ -928,7 +929,14 @@ static Message *single (enum Tag tag, const void *bytes, size_t n, uint64_t port
   memset(m->bytes, 0, HEADER_SIZE);
   memcpy(m->bytes + sizeof(uint64_t), &one, sizeof(one));
   m->bytes[HEADER_SIZE] = (unsigned char)tag;
-  if (n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
+  return m;
+}
+
+
+/* The same with its bytes. */
+static Message *single (enum Tag tag, const void *bytes, size_t n, uint64_t port) {
+  Message *m = single_new(tag, n, port);
+  if (m != NULL && n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
   return m;
 }
 
@@ -989,17 +997,14 @@ static unsigned char *plain_string (unsigned char *to, const char *s, size_t len
 
 Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
                       uint64_t port) {
-  const uint32_t one = 1, counts[2] = {2, 0};
-  const size_t head = HEADER_SIZE + 1 + sizeof(counts);
-  Message *m = message_new(head + 2 * (1 + sizeof(uint64_t)) + alen + blen);
+  const uint32_t counts[2] = {2, 0};
+  const size_t strings = 2 * (1 + sizeof(uint64_t)) + alen + blen;
+  Message *m = single_new(T_TABLE, sizeof(counts) + strings, port);
   unsigned char *to;
   if (m == NULL) return NULL;
-  m->port = port;
-  memset(m->bytes, 0, HEADER_SIZE);
-  memcpy(m->bytes + sizeof(uint64_t), &one, sizeof(one));
-  m->bytes[HEADER_SIZE] = T_TABLE;
-  memcpy(m->bytes + HEADER_SIZE + 1, counts, sizeof(counts));
-  to = plain_string(m->bytes + head, a, alen);
+  to = m->bytes + HEADER_SIZE + 1;
+  memcpy(to, counts, sizeof(counts));
+  to = plain_string(to + sizeof(counts), a, alen);
   plain_string(to, b, blen);
   return m;
 }

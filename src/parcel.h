@@ -15,7 +15,7 @@
 
 typedef struct Parcel {
   Shared shared;		/* counted by messages and boxes */
-  Message *m;			/* owned; never changes */
+  Message *m;			/* owned; NULL once a channel has it */
   uint64_t id;
 } Parcel;
 

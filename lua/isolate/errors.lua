@@ -89,6 +89,12 @@ function errors.describe(value, traceback)
   return errors.message(value), trace
 end
 
+--- The error of an answer that came, and could not be built.
+function errors.unbuilt_answer(value, isolate)
+  return errors.RemoteError("the answer could not be received: " .. errors.message(value), "",
+    isolate)
+end
+
 --- Raises what the core raised; a message of its own gets the place of the call.
 function errors.rethrow(value, level)
   local ours = type(value) == "string" and (string.find(value, "^cannot send ")

@@ -15,6 +15,7 @@ local loop = require "isolate.loop"
 local map = require "isolate.map"
 local options = require "isolate.options"
 local port = require "isolate.port"
+local request = require "isolate.request"
 local spawn = require "isolate.spawn"
 local worker = require "isolate.worker"
 
@@ -69,7 +70,7 @@ end
 -- RemoteError is made of; or "progress", and how far it is.
 function Job:deliver(ok, what, ...)
   if not ok then
-    fail(self, errors.RemoteError("the answer could not be received: " .. errors.message(what)))
+    fail(self, errors.unbuilt_answer(what))
   elseif what == "progress" then
     if self.on_progress then loop.start(loop.uncaught, self.on_progress, ...) end
   elseif what then
@@ -523,12 +524,7 @@ local checks = {
 ---@return isolate.Pool
 local function new(opts)
   opts = options.check(opts, 1, "Pool", checks, 2)
-  local init
-  if opts.init then
-    local ok, parcel = pcall(core.pack, "call", nil, opts.init)
-    if not ok then errors.rethrow(parcel, 3) end
-    init = parcel
-  end
+  local init = opts.init and request.pack(2, "call", nil, opts.init)
   return setmetatable({
     options = opts, init = init,
     size = opts.size or core.processors(),

@@ -57,8 +57,6 @@ local function undeliverable(self, value)
   loop.uncaught("a message to " .. name .. " could not be received: " .. errors.message(value))
 end
 
-local function uncaught(value, traceback) loop.uncaught(value, traceback) end
-
 local function check_self(self, class, name, level)
   if getmetatable(self) ~= class then
     errors.bad_self(string.sub(class.__name, 9), self, name, level or 3)
@@ -98,7 +96,7 @@ end
 function RawReceivePort:deliver(ok, message)
   if not ok then return undeliverable(self, message) end
   local handler = rawget(self, "on_message")
-  if handler then loop.start(uncaught, handler, message) end
+  if handler then loop.start(loop.uncaught, handler, message) end
 end
 
 --- Later messages are dropped, and the handler is never called again. Closing
@@ -184,16 +182,8 @@ local function from_raw(raw)
   return self
 end
 
--- The commonest case first: somebody listens, and nothing waits.
 function ReceivePort:deliver(ok, message)
-  local to = self.subscription
-  if not ok then
-    undeliverable(self, message)
-  elseif to and not to.paused and self.first_value > self.last_value and not self.waiters[1] then
-    loop.start(uncaught, to.on_message, message)
-  else
-    self:add(message)
-  end
+  if ok then self:add(message) else undeliverable(self, message) end
 end
 
 --- No more messages: those that wait are dropped, whoever waits is told, and

@@ -79,8 +79,7 @@ function request.call(target, message, lost)
   reply = port.private(function(_, ok, done, ...)
     drop()
     if not ok then
-      future.fail(result, errors.RemoteError("the answer could not be received: "
-        .. errors.message(done), ""))
+      future.fail(result, errors.unbuilt_answer(done))
     elseif done then
       future.complete(result, ...)
     else

@@ -182,8 +182,7 @@ end
 local function reply_to(result, name)
   return port.private(function(self, ok, what, ...)
     if not ok then
-      future.fail(result, errors.RemoteError("the answer could not be received: "
-        .. errors.message(what), "", name))
+      future.fail(result, errors.unbuilt_answer(what, name))
     elseif what == true then
       future.complete(result, ...)
     elseif what == false then

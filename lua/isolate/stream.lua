@@ -20,8 +20,6 @@ local expected = errors.expected
 
 local stream = {}
 
-local function uncaught(value, traceback) loop.uncaught(value, traceback) end
-
 ---@class isolate.Stream
 local Stream = {}
 
@@ -71,7 +69,7 @@ local function pull_next(self)
     local ok, got, value = xpcall(self.pull, with_traceback, self)
     core.check()
     if ok then return got, value end
-    uncaught(got.value, got.traceback)
+    loop.uncaught(got.value, got.traceback)
   end
 end
 
@@ -109,7 +107,7 @@ function Stream:listen(on_message, opts)
     end
   end
   claim(self, true)
-  loop.ready(function() loop.start(uncaught, pump) end)
+  loop.ready(function() loop.start(loop.uncaught, pump) end)
   return to
 end
 

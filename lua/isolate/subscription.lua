@@ -8,9 +8,6 @@ local options = require "isolate.options"
 
 local subscription = {}
 
---- An error of a handler.
-local function uncaught(value, traceback) loop.uncaught(value, traceback) end
-
 ---@class isolate.Subscription
 local Subscription = { __name = "isolate.Subscription", __transfer = false }
 Subscription.__index = Subscription
@@ -63,11 +60,11 @@ end
 function subscription.tell_done(to)
   loop.ready(function()
     local on_done = to.on_done
-    if on_done then loop.start(uncaught, on_done) end
+    if on_done then loop.start(loop.uncaught, on_done) end
   end)
 end
 
 --- Calls the handler with a value, as a task.
-function subscription.give(to, value) loop.start(uncaught, to.on_message, value) end
+function subscription.give(to, value) loop.start(loop.uncaught, to.on_message, value) end
 
 return subscription

@@ -13,8 +13,6 @@ local timers = loop.timers
 local Timer = { __name = "isolate.Timer", __transfer = false }
 Timer.__index = Timer
 
-local function uncaught(value, traceback) loop.uncaught(value, traceback) end
-
 -- Missed ticks of a periodic timer are counted, not made up for, as in Dart.
 function Timer:fire(time)
   local period = self.period
@@ -27,7 +25,7 @@ function Timer:fire(time)
     self.tick = 1
     self:cancel()
   end
-  loop.start(uncaught, self.fn, self)
+  loop.start(loop.uncaught, self.fn, self)
 end
 
 local function check_self(self, name)

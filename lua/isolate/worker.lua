@@ -43,8 +43,7 @@ end
 ---@param total number?
 ---@param text string?
 function worker.progress(done, total, text)
-  future.check_number(done, 1, "progress")
-  if done == nil then errors.expected("number", done, 1, "progress", 2) end
+  future.check_number(done, 1, "progress", true)
   future.check_number(total, 2, "progress")
   if text ~= nil and type(text) ~= "string" then
     errors.expected("string", text, 3, "progress", 2)
@@ -166,8 +165,8 @@ local function function_of(value)
   return fn
 end
 
--- What `core.channel_take` returned: true if it was a job, else whether there will
--- be none ("closed") or not now.
+-- Does what `core.channel_take` returned: "done" if it was a job; else "closed" if
+-- there will be none, or "empty" if there is none now.
 local function work(id, ok, kind, fn, ...)
   if id == nil then return ok and "closed" or "empty" end
   job, told = id, 0
