@@ -65,10 +65,6 @@ void box_open (lua_State *L, State *S) {
   lua_setfield(L, -2, "__gc");
   S->box_class = lua_topointer(L, -1);
   lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  push_weak_table(L, "v");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &BOXES_KEY);
 }

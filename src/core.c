@@ -690,6 +690,15 @@ static void no_more (lua_State *L, const char *why) {
 }
 
 
+void push_weak_table (lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+
 State *state_of (lua_State *L) {
   State *S = (State *)lua_touserdata(L, lua_upvalueindex(1));
   if (process_forked())
@@ -751,11 +760,7 @@ static State *state_new (lua_State *L) {
   lua_pop(L, 1);
   lua_newtable(L);
   anchor(L, &PORTS_KEY);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  push_weak_table(L, "k");
   anchor(L, &TASKS_KEY);
   box_open(L, S);
   port_open(L, S);

@@ -17,6 +17,7 @@
 #include "lauxlib.h"
 
 #include "function.h"
+#include "state.h"
 
 
 /* Registry: closure -> its table; weak keys. */
@@ -323,11 +324,7 @@ static int readable (lua_State *L) {
 static void pushcache (lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &INFO_KEY) != LUA_TTABLE) {
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    push_weak_table(L, "k");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &INFO_KEY);
   }

@@ -256,10 +256,6 @@ void port_open (lua_State *L, State *S) {
   static const luaL_Reg capability[] = {{NULL, NULL}};
   S->sendport_class = class(L, SENDPORT, sendport_meta, sendport);
   S->capability_class = class(L, CAPABILITY, capability_meta, capability);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  push_weak_table(L, "v");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &PROXIES_KEY);
 }

@@ -45,6 +45,9 @@ extern const char PORTS_KEY;	/* port id -> the object that receives */
 extern const char PROXIES_KEY;	/* id -> SendPort or Capability; weak */
 extern const char TASKS_KEY;	/* coroutine of a task -> true */
 
+/* Pushes a new table with weak keys ("k") or values ("v"). */
+void push_weak_table (lua_State *L, const char *mode);
+
 /* The State of functions made by 'luaL_setfuncs(L, …, 1)' with it. Raises in
 ** the child of a fork, and when the state is being closed. */
 State *state_of (lua_State *L);

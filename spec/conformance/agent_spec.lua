@@ -27,12 +27,7 @@ local function new_agent(init)
   return agent
 end
 
--- The RemoteError that the Future fails with.
-local function remote(future)
-  local e = failure(future.await, future, GUARD)
-  assert.equal(Isolate.RemoteError, getmetatable(e))
-  return e
-end
+local remote = alone.remote
 
 -- The handle of the agent's isolate.
 local function isolate_of(agent)

@@ -12,11 +12,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
-local function remote(future)
-  local e = failure(future.await, future, GUARD)
-  assert.equal(Isolate.RemoteError, getmetatable(e))
-  return e
-end
+local remote = alone.remote
 
 describe("A16, 2.7: Isolate.compute", function()
   it("is run with one message", function()

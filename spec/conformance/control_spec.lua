@@ -14,7 +14,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
-local function new_port() return keep(Isolate.ReceivePort()) end
+local new_port = alone.new_port
 
 -- An isolate that sends back what it gets, calls it if it is a function, and
 -- ends at "bye". Returns its handle, its port, and the port its answers come to.

@@ -14,7 +14,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
-local function new_port() return keep(Isolate.ReceivePort()) end
+local new_port = alone.new_port
 
 -- Waits until nobody has the name.
 local function free(name)

@@ -13,7 +13,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
-local function new_port(name) return keep(Isolate.ReceivePort(name)) end
+local new_port = alone.new_port
 local function new_raw(handler) return keep(Isolate.RawReceivePort(handler)) end
 
 local function send_all(port, ...)

@@ -13,12 +13,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
--- The RemoteError that the Future fails with.
-local function remote(future)
-  local e = failure(future.await, future, GUARD)
-  assert.equal(Isolate.RemoteError, getmetatable(e))
-  return e
-end
+local remote = alone.remote
 
 local WITHOUT = "computation ended without result"
 

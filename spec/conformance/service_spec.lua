@@ -42,12 +42,7 @@ local function serve_there(name, make)
   return iso, stop
 end
 
--- The RemoteError that the Future fails with.
-local function remote(future)
-  local e = failure(future.await, future, GUARD)
-  assert.equal(Isolate.RemoteError, getmetatable(e))
-  return e
-end
+local remote = alone.remote
 
 local function counter()
   local n = 0

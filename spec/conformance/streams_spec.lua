@@ -13,7 +13,7 @@ local GUARD = 60
 before_each(alone.begin)
 after_each(alone.check)
 
-local function new_port() return keep(Isolate.ReceivePort()) end
+local new_port = alone.new_port
 
 local function send_all(port, ...)
   for i = 1, select("#", ...) do port.send_port:send((select(i, ...))) end

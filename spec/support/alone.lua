@@ -16,6 +16,16 @@ function alone.keep(it)
   return it
 end
 
+-- A ReceivePort that is closed then.
+function alone.new_port(name) return alone.keep(Isolate.ReceivePort(name)) end
+
+-- The RemoteError that the Future fails with.
+function alone.remote(future)
+  local e = turns.failure(future.await, future, 60)
+  assert.equal(Isolate.RemoteError, getmetatable(e))
+  return e
+end
+
 function alone.begin() alive = loop.alive end
 
 function alone.check()
