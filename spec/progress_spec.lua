@@ -207,7 +207,7 @@ describe("ProgressBar", function()
       helper.write(dir .. "/script.lua", code)
       helper.write(dir .. "/run.sh", "stty cols 50; exec " .. (os.getenv "LUA" or "lua5.4")
         .. " " .. dir .. "/script.lua\n")
-      local pipe <close> = assert(io.popen(("env %s timeout 20 script -qec 'sh %s/run.sh' /dev/null"
+      local pipe <close> = assert(io.popen(("env SHELL=/bin/sh %s timeout 20 script -qec 'sh %s/run.sh' /dev/null"
         .. " </dev/null"):format(env, dir)))
       return (pipe:read "a":gsub("\r\n", "\n"))
     end
