@@ -31,6 +31,7 @@
 
 const char STATE_KEY = 0;
 const char PORTS_KEY = 0;
+const char HANDLERS_KEY = 0;
 const char TASKS_KEY = 0;
 
 /* Registry, of a spawned isolate: its control block. */
@@ -760,6 +761,8 @@ static State *state_new (lua_State *L) {
   lua_pop(L, 1);
   lua_newtable(L);
   anchor(L, &PORTS_KEY);
+  lua_newtable(L);
+  anchor(L, &HANDLERS_KEY);
   push_weak_table(L, "k");
   anchor(L, &TASKS_KEY);
   box_open(L, S);
@@ -810,6 +813,7 @@ int luaopen_isolate_core (lua_State *L) {
     {"name_find", core_name_find},
     {"name_post", core_name_post},
     {"name_remove", core_name_remove},
+    {"next", receive_next},
     {"now", core_now},
     {"off_error", core_off_error},
     {"off_exit", core_off_exit},
@@ -864,6 +868,8 @@ int luaopen_isolate_core (lua_State *L) {
   luaL_setfuncs(L, functions, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
   lua_setfield(L, -2, "ports");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
+  lua_setfield(L, -2, "handlers");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY);
   lua_setfield(L, -2, "tasks");
   lua_pushboolean(L, THREADS);

@@ -338,6 +338,21 @@ static void ring_for_rest (State *S) {
 }
 
 
+/* Pushes the function that handles the first message in the inbox at once (the
+** loop's table says so), if there is one and the message can be taken now. */
+static int push_handler (lua_State *L, State *S) {
+  const Message *m = S->inbox.head;
+  if (m == NULL || m->size >= LARGE || S->control.head != NULL ||
+      S->pauses != NULL || (S->receiving != NULL && !S->slicing)) return 0;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
+  lua_rawgeti(L, -1, (lua_Integer)m->port);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+
 /* The first message in the inbox, if it needs no decoder: pushes what 'take'
 ** returns. (That saves half of the time of a number.) */
 static int receive_scalar (lua_State *L, State *S) {
@@ -354,10 +369,12 @@ static int receive_scalar (lua_State *L, State *S) {
 }
 
 
-/* take(deadline?): the next message, waiting for it until 'deadline' (by
-** 'now'; nil: for ever; 0: not at all). Control messages are handled on the
+/* take(deadline?, whole?): the next message, waiting for it until 'deadline'
+** (by 'now'; nil: for ever; 0: not at all). Control messages are handled on the
 ** way; a paused isolate stays in here. Returns
-**   port id, true, values…       a message
+**   true                         a message that 'next' has a handler for, unless
+**                                'whole'
+**   port id, true, values…       any other
 **   port id, false, error        a message that could not be built
 **   false                        a slice of a large one, there is more to do
 **   (nothing)                    the time is up, or a signal came, or all that
@@ -367,7 +384,7 @@ int receive_take (lua_State *L) {
   State *S = state_of(L);
   Mailbox *box = &S->isolate->box;
   double deadline = luaL_optnumber(L, 1, NEVER);
-  int n;
+  int n, whole = lua_toboolean(L, 2);
   lua_settop(L, 0);
   do {
     mailbox_take(box, &S->inbox, &S->control);
@@ -380,6 +397,10 @@ int receive_take (lua_State *L) {
     }
     while (S->inbox.head != NULL) {
       Decoder *d;
+      if (!whole && push_handler(L, S)) {
+        lua_pushboolean(L, 1);
+        return 1;
+      }
       if (!has_receiver(L, S)) {
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);
@@ -402,6 +423,43 @@ int receive_take (lua_State *L) {
     }
   } while (wait(L, S, deadline));
   return 0;
+}
+
+
+/* next() -> handler, message: what is there now, and its port has a handler for.
+** Or nil, port id, ok, value: it could not be built, or the handler has gone
+** meanwhile. Or nothing. */
+int receive_next (lua_State *L) {
+  State *S = state_of(L);
+  uint64_t port;
+  Decoder *d;
+  lua_settop(L, 0);
+  mailbox_take(&S->isolate->box, &S->inbox, &S->control);
+  if (!push_handler(L, S)) return 0;
+  if (decode_scalar(L, S->inbox.head)) {
+    message_free(next_message(S));
+    ring_for_rest(S);
+    return 2;
+  }
+  port = S->inbox.head->port;
+  d = push_decoder(L, S);
+  decoder_take(d, S, next_message(S));
+  ring_for_rest(S);
+  receive_small(L, S, d);
+  give_back(L, S, d, 2);
+  interrupt_check(L, S->isolate);
+  lua_settop(L, 4);  /* handler, decoder, ok, value */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
+  lua_rawgeti(L, -1, (lua_Integer)port);
+  if (lua_toboolean(L, 3) && lua_rawequal(L, 1, -1)) {
+    lua_pushvalue(L, 4);
+    return 2;
+  }
+  lua_pushnil(L);
+  lua_pushinteger(L, (lua_Integer)port);
+  lua_pushvalue(L, 3);
+  lua_pushvalue(L, 4);
+  return 4;
 }
 
 

@@ -13,8 +13,9 @@ struct Message;
 struct State;
 
 
-/* take(deadline?): see receive.c. A function of the core. */
+/* take(deadline?, whole?), next(): see receive.c. Functions of the core. */
 int receive_take (lua_State *L);
+int receive_next (lua_State *L);
 
 /* pending(): does anything wait to be taken, or is being built? */
 int receive_pending (lua_State *L);

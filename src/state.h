@@ -42,6 +42,7 @@ typedef struct State {
 /* Keys in the registry. */
 extern const char STATE_KEY;	/* the State, a userdata */
 extern const char PORTS_KEY;	/* port id -> the object that receives */
+extern const char HANDLERS_KEY;	/* port id -> the function that its messages go to */
 extern const char PROXIES_KEY;	/* id -> SendPort or Capability; weak */
 extern const char TASKS_KEY;	/* coroutine of a task -> true */
 

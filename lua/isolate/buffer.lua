@@ -60,12 +60,18 @@ function buffer.class(name)
     end
   end
 
+  --- From now on, values may go to this function (nil: to `add`), one task
+  -- each, without us. For those that have a way.
+  function Buffer:pass_to() end
+
   -- Gives the values that wait to the subscription, one task each.
   local function pump(self)
     local to = self.subscription
+    self:pass_to(nil)
     while has_values(self) and not to.paused do
       subscription.give(to, pop(self))
     end
+    if not to.paused then self:pass_to(to.on_message) end
   end
 
   -- Gives what waits to those who wait, when one who only watched has gone.
@@ -136,6 +142,8 @@ function buffer.class(name)
       subscription.tell_done(to)
     elseif has_values(self) then
       loop.ready(function() pump(self) end)
+    else
+      self:pass_to(on_message)
     end
     return to
   end

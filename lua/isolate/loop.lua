@@ -18,7 +18,7 @@ local expected = require "isolate.errors".expected
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
 local traceback = debug.traceback
-local take, now, pending = core.take, core.now, core.pending
+local take, next_message, now, pending = core.take, core.next, core.now, core.pending
 local check, forked = core.check, core.forked
 local ports, tasks = core.ports, core.tasks
 
@@ -31,6 +31,7 @@ local loop = {
 
 local timers = loop.timers
 local depth = 0                      -- how many runs are inside each other
+local stretch = 0                    -- number of the current stretch of messages
 local ready, first, last = {}, 1, 0  -- a queue of tasks and functions
 local idle, nidle = {}, 0            -- coroutines whose task has ended
 local on_error = setmetatable({}, { __mode = "k" })  -- task that waits -> what its error is told
@@ -107,6 +108,7 @@ end
 function loop.ready(fn)
   ready[last + 1] = fn
   last = last + 1
+  stretch = stretch + 1
 end
 
 local function run_ready()
@@ -125,6 +127,7 @@ end
 -- main isolate it is raised from the outermost run; boot.lua replaces this.
 function loop.uncaught(value)
   failures[#failures + 1] = { value = value }
+  stretch = stretch + 1
 end
 
 local function raise_failure()
@@ -136,12 +139,40 @@ end
 ------------------------------------------------------------------------------
 -- Turns
 
--- What `take` returned goes to its port. True for a message, false for a
--- slice of one, nil for nothing.
-local function dispatch(id, ok, ...)
-  if not id then return id end
+-- A message goes to its port.
+local function deliver(id, ok, ...)
   local port = ports[id]
   if port then port:deliver(ok, ...) end
+end
+
+-- A stretch: messages that follow each other, to ports with handlers. One task
+-- calls all the handlers, for to change tasks takes longer than many a handler.
+-- It ends when anything else is to be done: when something is ready, someone
+-- has what it waited for, a handler waits, or a timer is due.
+local function handle_stretch()
+  stretch = stretch + 1
+  local mine = stretch
+  repeat
+    local handler, message, ok, value = next_message()
+    if not handler then
+      if message then deliver(message, ok, value) end
+      return
+    end
+    handler(message)
+  until stretch ~= mine or timers.n > 0 and timers[1].deadline <= now()
+end
+
+-- Does what `take` returned. True for a message, false for a slice of one, nil
+-- for nothing.
+local function dispatch(what, ...)
+  if what == true then
+    loop.start(loop.uncaught, handle_stretch)
+    stretch = stretch + 1
+  elseif what then
+    deliver(what, ...)
+  else
+    return what
+  end
   return true
 end
 
@@ -233,6 +264,7 @@ end
 -- for lack of memory, `waiter` waits as before.
 function loop.wake(waiter, sync)
   if waiter.done then return end
+  stretch = stretch + 1
   local co = waiter.task
   if co and not sync then ready[last + 1] = co end
   waiter.done = true
@@ -306,7 +338,7 @@ function loop.step(timeout)
   local limit = not did and timeout and timeout > 0 and now() + timeout or 0
   local messages = core.queued()
   repeat
-    local got = dispatch(take(earlier(limit, timers:next())))
+    local got = dispatch(take(earlier(limit, timers:next()), true))
     if got ~= nil then did, limit = true, 0 end
     messages = messages - 1
     run_ready()

@@ -10,7 +10,7 @@ local loop = require "isolate.loop"
 
 local expected = errors.expected
 
-local ports = core.ports
+local ports, handlers = core.ports, core.handlers
 
 local port = {}
 
@@ -30,7 +30,7 @@ end
 -- Closes it; false if it was closed.
 local function close(self)
   if ports[self.id] ~= self then return false end
-  ports[self.id] = nil
+  ports[self.id], handlers[self.id] = nil, nil
   core.port_closed(self.id)
   if self.keep_alive ~= false then loop.alive = loop.alive - 1 end
   return true
@@ -88,6 +88,7 @@ function RawReceivePort:__newindex(key, value)
   elseif key == "handler" then
     future.check_function(value, 1, "handler", true)
     rawset(self, "on_message", value)
+    if ports[self.id] == self then handlers[self.id] = value end
   else
     error("a RawReceivePort has no field '" .. errors.show(key) .. "' to be set", 2)
   end
@@ -117,7 +118,9 @@ function port.RawReceivePort(handler)
   future.check_function(handler, 1, "RawReceivePort", true)
   local self = setmetatable({ alive = true }, RawReceivePort)
   rawset(self, "on_message", handler)
-  return open(self)
+  open(self)
+  handlers[self.id] = handler
+  return self
 end
 
 ------------------------------------------------------------------------------
@@ -178,12 +181,16 @@ local function from_raw(raw)
   self.send_port, self.id = raw.send_port, raw.id
   rawset(self, "keep_alive", raw.keep_alive)
   rawset(raw, "taken", self)
-  ports[self.id] = self
+  ports[self.id], handlers[self.id] = self, nil
   return self
 end
 
 function ReceivePort:deliver(ok, message)
   if ok then self:add(message) else undeliverable(self, message) end
+end
+
+function ReceivePort:pass_to(handler)
+  if ports[self.id] == self then handlers[self.id] = handler end
 end
 
 --- No more messages: those that wait are dropped, whoever waits is told, and

@@ -21,13 +21,14 @@ function Subscription:pause()
   check_subscription(self, "pause")
   self.pauses = self.pauses + 1
   self.paused = true
+  self.changed()
 end
 
 function Subscription:resume()
   check_subscription(self, "resume")
   self.pauses = math.max(0, self.pauses - 1)
   self.paused = self.pauses > 0
-  if not self.paused then self.go_on() end
+  if not self.paused then self.changed() end
 end
 
 --- Closes the stream; `on_done` does not follow.
@@ -35,15 +36,15 @@ function Subscription:cancel()
   check_subscription(self, "cancel")
   self.on_done = nil
   self.stream:close()
-  self.go_on()
+  self.changed()
 end
 
---- A subscription to the stream `of`; `go_on()` is called when it is no longer
--- paused.
-function subscription.new(of, on_message, opts, go_on)
+--- A subscription to the stream `of`; `changed()` is called when it is paused,
+-- when it is no longer, and when it is cancelled.
+function subscription.new(of, on_message, opts, changed)
   return setmetatable({
     stream = of, on_message = on_message, on_done = opts.on_done,
-    pauses = 0, go_on = go_on,
+    pauses = 0, changed = changed,
   }, Subscription)
 end
 
