@@ -200,11 +200,12 @@ int channellib_waiter (lua_State *L) {
 
 int channellib_wait (lua_State *L) {
   Wait *wait = *(Wait **)luaL_checkudata(L, 1, WAITER);
+  State *S = state_of(L);
   Waiter *w;
-  state_of(L);
   luaL_argcheck(L, wait != NULL, 1, "it is closed");
   w = &wait->w;
-  if (w->wake == NULL) w->wake = encode_integer(wait->number, wait->port);
+  if (w->wake == NULL)
+    w->wake = encode_integer(&S->spares, wait->number, wait->port);
   if (w->wake == NULL) return luaL_error(L, "not enough memory");
   lua_pushboolean(L, channel_wait(wait->ch, w));
   return 1;

@@ -583,7 +583,7 @@ static int core_slicing (lua_State *L) {
 
 /* queued() -> how many messages wait */
 static int core_queued (lua_State *L) {
-  lua_pushinteger(L, atomic_get(&state_of(L)->isolate->box.queued));
+  lua_pushinteger(L, mailbox_queued(&state_of(L)->isolate->box));
   return 1;
 }
 
@@ -642,7 +642,7 @@ static int core_list (lua_State *L) {
     lua_setfield(L, -2, "id");
     lua_pushstring(L, states[atomic_get(&iso->state)]);
     lua_setfield(L, -2, "state");
-    lua_pushinteger(L, atomic_get(&iso->box.queued));
+    lua_pushinteger(L, mailbox_queued(&iso->box));
     lua_setfield(L, -2, "queued");
     list_usage(L, S, iso);
     lua_rawseti(L, -2, ++n);
@@ -675,6 +675,7 @@ static int state_gc (lua_State *L) {
   channellib_end(S);
   queue_free(&S->inbox);
   queue_free(&S->control);
+  spares_free(&S->spares);
   while ((m = S->pauses) != NULL) {
     S->pauses = m->next;
     message_free(m);

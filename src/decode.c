@@ -774,14 +774,14 @@ static int stage_actions (lua_State *L, Decoder *d) {
 void decoder_stop (Decoder *d) {
   Message *m = d->m;
   d->m = NULL;
-  if (!d->borrowed) message_free(m);
+  if (m != NULL && !d->borrowed) spares_keep(&d->S->spares, m);
   d->borrowed = 0;
 }
 
 
 static int decoder_gc (lua_State *L) {
   Decoder *d = (Decoder *)lua_touserdata(L, 1);
-  decoder_stop(d);
+  if (!d->borrowed) message_free(d->m);
   free(d->frames);
   memset(d, 0, sizeof(*d));
   return 0;

@@ -919,11 +919,10 @@ static void give_back (lua_State *L, State *S, Encoder *E, int idx) {
 }
 
 
-/* A message of one value: its tag, and room for 'n' bytes, which are still to be
-** written. NULL without memory. */
-static Message *single_new (enum Tag tag, size_t n, uint64_t port) {
+/* Makes of 'm', a block of the right size or NULL, a message of one value, whose
+** bytes are still to be written after its tag. */
+static Message *single_of (Message *m, enum Tag tag, uint64_t port) {
   const uint32_t one = 1;
-  Message *m = message_new(HEADER_SIZE + 1 + n);
   if (m == NULL) return NULL;
   m->port = port;
   memset(m->bytes, 0, HEADER_SIZE);
@@ -933,31 +932,34 @@ static Message *single_new (enum Tag tag, size_t n, uint64_t port) {
 }
 
 
-/* The same with its bytes. */
-static Message *single (enum Tag tag, const void *bytes, size_t n, uint64_t port) {
-  Message *m = single_new(tag, n, port);
+/* A message of one value: its tag and bytes. NULL without memory. */
+static Message *single (Spares *spares, enum Tag tag, const void *bytes, size_t n,
+                        uint64_t port) {
+  Message *m = single_of(spares_new(spares, HEADER_SIZE + 1 + n), tag, port);
   if (m != NULL && n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
   return m;
 }
 
 
-Message *encode_integer (int64_t i, uint64_t port) {
-  return single(T_INT8, &i, sizeof(i), port);
+Message *encode_integer (Spares *spares, int64_t i, uint64_t port) {
+  return single(spares, T_INT8, &i, sizeof(i), port);
 }
 
 
 /* The same for a value that needs no encoder (a quarter of the time it would
 ** take); NULL for others, and without memory. */
-static Message *encode_scalar (lua_State *L, int idx, uint64_t port) {
+static Message *encode_scalar (lua_State *L, Spares *spares, int idx,
+                               uint64_t port) {
   switch (lua_type(L, idx)) {
-    case LUA_TNIL: return single(T_NIL, NULL, 0, port);
+    case LUA_TNIL: return single(spares, T_NIL, NULL, 0, port);
     case LUA_TBOOLEAN:
-      return single(lua_toboolean(L, idx) ? T_TRUE : T_FALSE, NULL, 0, port);
+      return single(spares, lua_toboolean(L, idx) ? T_TRUE : T_FALSE, NULL, 0, port);
     case LUA_TNUMBER: {
       lua_Number x;
-      if (lua_isinteger(L, idx)) return encode_integer(lua_tointeger(L, idx), port);
+      if (lua_isinteger(L, idx))
+        return encode_integer(spares, lua_tointeger(L, idx), port);
       x = lua_tonumber(L, idx);
-      return single(T_FLOAT, &x, sizeof(x), port);
+      return single(spares, T_FLOAT, &x, sizeof(x), port);
     }
     default: return NULL;
   }
@@ -967,7 +969,8 @@ static Message *encode_scalar (lua_State *L, int idx, uint64_t port) {
 Message *encode (lua_State *L, State *S, int first, Roots roots,
                  uint64_t port) {
   Encoder *E;
-  Message *m = lua_gettop(L) == first ? encode_scalar(L, first, port) : NULL;
+  Message *m = NULL;
+  if (lua_gettop(L) == first) m = encode_scalar(L, &S->spares, first, port);
   if (m != NULL) return m;
   luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
   E = push_encoder(L, S, roots);
@@ -975,7 +978,7 @@ Message *encode (lua_State *L, State *S, int first, Roots roots,
   E->slots = lua_gettop(L) + 1;
   do start(E); while (!put_all(E, first + 1));
   lua_settop(L, E->slots - 1);
-  m = writer_finish(&E->w, port);
+  m = writer_finish(&E->w, &S->spares, port);
   if (m == NULL) luaL_error(L, "not enough memory");
   give_back(L, S, E, first);  /* sets a key that is there: cannot raise */
   lua_remove(L, first);
@@ -999,7 +1002,8 @@ Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
                       uint64_t port) {
   const uint32_t counts[2] = {2, 0};
   const size_t strings = 2 * (1 + sizeof(uint64_t)) + alen + blen;
-  Message *m = single_new(T_TABLE, sizeof(counts) + strings, port);
+  Message *m = single_of(message_new(HEADER_SIZE + 1 + sizeof(counts) + strings),
+                         T_TABLE, port);
   unsigned char *to;
   if (m == NULL) return NULL;
   to = m->bytes + HEADER_SIZE + 1;

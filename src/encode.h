@@ -91,7 +91,7 @@ Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
                       uint64_t port);
 
 /* The message of one integer, made without a lua_State; NULL without memory. */
-Message *encode_integer (int64_t i, uint64_t port);
+Message *encode_integer (Spares *spares, int64_t i, uint64_t port);
 
 /* Replaces the value at the top by a list of notes on what would travel, in
 ** the order in which it would be written. */

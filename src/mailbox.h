@@ -23,18 +23,28 @@ void queue_append (Queue *q, Queue *more);	/* empties 'more' */
 void queue_free (Queue *q);		/* frees all messages in it */
 
 
+/*
+** What senders write is kept apart, by a line of the processors' caches, from
+** what the taker reads and writes for each message.
+*/
 typedef struct Mailbox {
   Shared shared;		/* counted: every SendPort refers to it */
-  Mutex lock;			/* guards the queues, 'closed', 'doorbell' */
-  Queue normal;
   Queue control;		/* overtakes the normal ones */
+  int urgent;			/* atomic: something is in 'control' */
   int closed;
-  int waiting;			/* atomic: something is in the queues */
-  int queued;			/* atomic: normal messages not yet handled */
   int names;			/* atomic: how many its ports have, see nameserver.c */
   int patience;			/* the taker's: how long spinning has paid */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
+  char before[CACHE_LINE];
+  Mutex lock;			/* guards the queues, 'closed', 'doorbell', 'spares' */
+  Queue normal;
+  Spares spares;		/* of the taker's, for senders */
+  int waiting;			/* atomic: something is in the queues */
+  unsigned int posted;		/* atomic: how many normal messages came */
+  char between[CACHE_LINE];
+  unsigned int handled;		/* atomic: how many of them were taken and handled */
+  char after[CACHE_LINE];
 } Mailbox;
 
 void mailbox_init (Mailbox *box, void (*destroy) (Shared *));
@@ -45,11 +55,18 @@ void mailbox_destroy (Mailbox *box);	/* frees what it still holds */
 void mailbox_post (Mailbox *box, Message *m);
 void mailbox_post_control (Mailbox *box, Message *m);
 
+/* 'mailbox_post' by a state, which gets spares of the taker's if it has none. */
+void mailbox_send (Mailbox *box, Message *m, Spares *spares);
+
 /* Wakes the taker for something that is not a message. */
 void mailbox_wake (Mailbox *box);
 
-/* The taker: moves all there is to the ends of the two queues given. */
-void mailbox_take (Mailbox *box, Queue *normal, Queue *control);
+/* The taker: moves all there is to the ends of the two queues given, as soon as
+** 'normal' is empty or there is a control message. Leaves spares for senders. */
+void mailbox_take (Mailbox *box, Queue *normal, Queue *control, Spares *spares);
+
+/* How many normal messages are not yet handled. Any thread. */
+int mailbox_queued (Mailbox *box);
 
 /* The taker: sleeps until something is there or '*stop' is set (BELL_RUNG),
 ** until 'deadline', or a signal. */

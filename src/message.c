@@ -36,13 +36,19 @@ void shared_release (void *s) {
 ** Message
 ** ======================================================= */
 
-Message *message_new (size_t size) {
-  Message *m = (Message *)malloc(offsetof(Message, bytes) + size);
+/* Makes a message of 'm', a block that has room for 'size' bytes, or NULL. */
+static Message *fresh (Message *m, size_t size) {
   if (m != NULL) {
     memset(m, 0, offsetof(Message, bytes));
     m->size = size;
   }
   return m;
+}
+
+
+Message *message_new (size_t size) {
+  size_t room = size < SMALL ? SMALL : size;
+  return fresh((Message *)malloc(offsetof(Message, bytes) + room), size);
 }
 
 
@@ -71,13 +77,63 @@ Message *message_copy (const Message *m, uint64_t port) {
 }
 
 
-void message_free (Message *m) {
+/* Lets go of all that 'm' mentions. */
+static void let_go (Message *m) {
   int i;
-  if (m == NULL) return;
   for (i = 0; i < m->nrefs; i++) shared_release(m->refs[i]);
   free(m->refs);
   message_free(m->reply);
+}
+
+
+void message_free (Message *m) {
+  if (m == NULL) return;
+  let_go(m);
   free(m);
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Spares
+** ======================================================= */
+
+Message *spares_new (Spares *s, size_t size) {
+  Message *m = s->first;
+  if (m == NULL || size > SMALL) return message_new(size);
+  s->first = m->next;
+  s->count--;
+  return fresh(m, size);
+}
+
+
+void spares_keep (Spares *s, Message *m) {
+  if (MEMORY_CHECKED || m->size > SMALL || s->count == MAX_SPARES) {
+    message_free(m);
+    return;
+  }
+  let_go(m);
+  m->next = s->first;
+  s->first = m;
+  s->count++;
+}
+
+
+void spares_move (Spares *to, Spares *from) {
+  *to = *from;
+  from->first = NULL;
+  from->count = 0;
+}
+
+
+void spares_free (Spares *s) {
+  while (s->first != NULL) {
+    Message *m = s->first;
+    s->first = m->next;
+    free(m);
+  }
+  s->count = 0;
 }
 
 /* }====================================================== */
@@ -143,11 +199,11 @@ int writer_ref (Writer *w, void *shared) {
 
 
 /* The bytes as a block of their own. */
-static Message *take_bytes (Writer *w) {
+static Message *take_bytes (Writer *w, Spares *spares) {
   size_t size = w->used - WRITER_START;
   Message *m;
   if (size <= COPY_LIMIT) {
-    m = message_new(size);
+    m = spares_new(spares, size);
     if (m != NULL) memcpy(m->bytes, w->data + WRITER_START, size);
   }
   else {
@@ -162,7 +218,7 @@ static Message *take_bytes (Writer *w) {
 }
 
 
-Message *writer_finish (Writer *w, uint64_t port) {
+Message *writer_finish (Writer *w, Spares *spares, uint64_t port) {
   Shared **refs = NULL;
   Message *m;
   if (!writer_reserve(w, 1)) return NULL;
@@ -171,7 +227,7 @@ Message *writer_finish (Writer *w, uint64_t port) {
     if (refs == NULL) return NULL;
     memcpy(refs, w->refs, (size_t)w->nrefs * sizeof(*refs));
   }
-  m = take_bytes(w);
+  m = take_bytes(w, spares);
   if (m == NULL) {
     free(refs);
     return NULL;

@@ -56,6 +56,31 @@ void message_free (Message *m);
 
 
 /*
+** Small messages that were read, kept for the next ones that are written: so
+** that most of them need no allocation. Each state has some. They come to a
+** state that sends more than it receives by the mailboxes that it sends to.
+*/
+typedef struct Spares {
+  Message *first;		/* a list; all have room for SMALL bytes */
+  int count;
+} Spares;
+
+#define SMALL		64	/* bytes: a record of a few fields */
+#define MAX_SPARES	256	/* of one state: 32 KiB */
+
+/* As 'message_new', of a spare one if there is a fitting one. */
+Message *spares_new (Spares *s, size_t size);
+
+/* As 'message_free', for one that may be used again. */
+void spares_keep (Spares *s, Message *m);
+
+/* Moves all of 'from' to 'to', which has none. */
+void spares_move (Spares *to, Spares *from);
+
+void spares_free (Spares *s);
+
+
+/*
 ** Bytes that grow, kept by their owner from one message to the next. Room for
 ** a Message's header is left in front, so that a large one needs no copy.
 */
@@ -82,8 +107,8 @@ int writer_reserve (Writer *w, size_t n);
 /* Adds a reference (and counts it). Returns its index, or -1. */
 int writer_ref (Writer *w, void *shared);
 
-/* What was written, as a message of its own; the writer is empty after it.
-** NULL, and unchanged, without memory. */
-Message *writer_finish (Writer *w, uint64_t port);
+/* What was written, as a message of its own, a small one of 'spares'; the writer
+** is empty after it. NULL, and unchanged, without memory. */
+Message *writer_finish (Writer *w, Spares *spares, uint64_t port);
 
 #endif

@@ -39,6 +39,23 @@
 #endif
 
 
+/* Is each block that is freed watched, by the address sanitizer? Then none is used
+** again by us. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_CHECKED	1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_CHECKED	1
+#endif
+#endif
+#if !defined(MEMORY_CHECKED)
+#define MEMORY_CHECKED	0
+#endif
+
+
+#define CACHE_LINE	64	/* bytes; of most processors */
+
+
 /*
 ** Locks. They guard a few pointers each and are never held across anything
 ** that may wait, allocate or call Lua.

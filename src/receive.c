@@ -310,7 +310,8 @@ static int wait (lua_State *L, State *S, double deadline) {
 
 /* Takes the first message out of the inbox. */
 static Message *next_message (State *S) {
-  atomic_add(&S->isolate->box.queued, -1);
+  Mailbox *box = &S->isolate->box;
+  atomic_set(&box->handled, box->handled + 1);
   return queue_pop(&S->inbox);
 }
 
@@ -363,7 +364,7 @@ static int receive_scalar (lua_State *L, State *S) {
     lua_pop(L, 2);
     return 0;
   }
-  message_free(next_message(S));
+  spares_keep(&S->spares, next_message(S));
   ring_for_rest(S);
   return 1;
 }
@@ -387,7 +388,7 @@ int receive_take (lua_State *L) {
   int n, whole = lua_toboolean(L, 2);
   lua_settop(L, 0);
   do {
-    mailbox_take(box, &S->inbox, &S->control);
+    mailbox_take(box, &S->inbox, &S->control, &S->spares);
     if (S->control.head != NULL) control(L, S);
     interrupt_check(L, S->isolate);
     if (S->pauses != NULL) continue;
@@ -434,10 +435,10 @@ int receive_next (lua_State *L) {
   uint64_t port;
   Decoder *d;
   lua_settop(L, 0);
-  mailbox_take(&S->isolate->box, &S->inbox, &S->control);
+  mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
   if (!push_handler(L, S)) return 0;
   if (decode_scalar(L, S->inbox.head)) {
-    message_free(next_message(S));
+    spares_keep(&S->spares, next_message(S));
     ring_for_rest(S);
     return 2;
   }
@@ -466,7 +467,7 @@ int receive_next (lua_State *L) {
 int receive_hold (lua_State *L) {
   State *S = state_of(L);
   do {
-    mailbox_take(&S->isolate->box, &S->inbox, &S->control);
+    mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
     control(L, S);
     interrupt_check(L, S->isolate);
   } while (S->pauses != NULL && (wait(L, S, NEVER), 1));

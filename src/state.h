@@ -28,6 +28,7 @@ typedef struct State {
   const void *sendport_class;	/* identities of our metatables */
   const void *capability_class;
   const void *box_class;
+  Spares spares;
   Queue inbox;			/* taken from the mailbox, not yet handled */
   Queue control;
   lua_State *receiving;		/* builds a large message, or NULL */
