@@ -111,12 +111,12 @@ void capability_push (lua_State *L, uint64_t id) {
 
 /* The userdata at 'idx' if its metatable is the one at 'class'. */
 static void *test (lua_State *L, int idx, const void *class) {
+  void *p = lua_touserdata(L, idx);
   int same;
-  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx))
-    return NULL;
+  if (p == NULL || !lua_getmetatable(L, idx)) return NULL;
   same = lua_topointer(L, -1) == class;
   lua_pop(L, 1);
-  return same ? lua_touserdata(L, idx) : NULL;
+  return same ? p : NULL;
 }
 
 

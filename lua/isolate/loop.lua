@@ -159,7 +159,7 @@ local function handle_stretch()
       return
     end
     handler(message)
-  until stretch ~= mine or timers.n > 0 and timers[1].deadline <= now()
+  until stretch > mine or timers.n > 0 and timers[1].deadline <= now()
 end
 
 -- Does what `take` returned. True for a message, false for a slice of one, nil
