@@ -65,7 +65,7 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
   box->spares.first = NULL;
   box->spares.count = 0;
   box->names = 0;
-  box->patience = 0;
+  box->quick = 0;
   box->doorbell = box->doorbell_in = -1;
   bell_init(&box->bell);
 }
@@ -150,7 +150,11 @@ int mailbox_queued (Mailbox *box) {
 /* Turns of the loop that looks at the box before it sleeps: about as long as
 ** a sleep and a wake-up cost. */
 #define SPIN_TURNS	2000
-#define SPIN_TRIES	8	/* failures in a row before it gives up */
+
+/* It looks after so many waits in a row that were this short (in seconds): then
+** the next one may be, too. Others keep a sender from the processor for nothing. */
+#define QUICK_WAITS	2
+#define QUICK		1e-4
 
 
 /* Several processors? Asked once: on one, spinning keeps the sender away. */
@@ -165,38 +169,36 @@ static int spinning_pays (void) {
 }
 
 
-/* Looks for a while. True if something came. Only while that has been
-** worth it lately: a box that waits for long sleeps at once. */
+/* Looks for a while. True if something came. */
 static int spin (Mailbox *box, const int *stop) {
   int i;
-  if (box->patience >= SPIN_TRIES) {  /* now and then, another try */
-    if (++box->patience < SPIN_TRIES + 16) return 0;
-    box->patience = SPIN_TRIES - 1;
-  }
-  if (!spinning_pays()) return 0;
   for (i = 0; i < SPIN_TURNS; i++) {
-    if (atomic_get(&box->waiting) || atomic_get(stop)) {
-      box->patience = 0;
-      return 1;
-    }
+    if (atomic_get(&box->waiting) || atomic_get(stop)) return 1;
     cpu_relax();
   }
-  box->patience++;
   return 0;
 }
 
 
 int mailbox_wait (Mailbox *box, const int *stop, double deadline) {
+  double begin;
+  int result;
   if (atomic_get(&box->waiting) || atomic_get(stop)) return BELL_RUNG;
-  if (deadline <= 0 || clock_now() >= deadline) return BELL_TIMEOUT;
-  if (spin(box, stop)) return BELL_RUNG;
+  if (deadline <= 0) return BELL_TIMEOUT;
+  begin = clock_now();
+  if (begin >= deadline) return BELL_TIMEOUT;
+  if (box->quick >= QUICK_WAITS && spinning_pays() && spin(box, stop))
+    return BELL_RUNG;
   bell_arm(&box->bell);
   if (__atomic_load_n(&box->waiting, __ATOMIC_SEQ_CST) ||
       __atomic_load_n(stop, __ATOMIC_SEQ_CST)) {
     bell_disarm(&box->bell);
     return BELL_RUNG;
   }
-  return bell_wait(&box->bell, deadline);
+  result = bell_wait(&box->bell, deadline);
+  if (result != BELL_RUNG || clock_now() - begin > QUICK) box->quick = 0;
+  else if (box->quick < QUICK_WAITS) box->quick++;
+  return result;
 }
 
 /* }====================================================== */

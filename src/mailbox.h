@@ -33,7 +33,7 @@ typedef struct Mailbox {
   int urgent;			/* atomic: something is in 'control' */
   int closed;
   int names;			/* atomic: how many its ports have, see nameserver.c */
-  int patience;			/* the taker's: how long spinning has paid */
+  int quick;			/* the taker's: so many waits in a row were short */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
   char before[CACHE_LINE];
