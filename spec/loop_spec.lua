@@ -262,6 +262,207 @@ describe("A spawned isolate", function()
   end)
 end)
 
+-- One task handles as many of them as it can: nobody may see that.
+describe("Messages that wait together, for handlers,", function()
+  local log, add, port
+
+  before_each(function()
+    log, add = new_log()
+    port = new_port()
+  end)
+
+  local function send(...)
+    for _, message in ipairs {...} do port.send_port:send(message) end
+  end
+
+  it("let what follows from one run before the next", function()
+    local completer = Isolate.Completer()
+    completer.future:next(function() add "next" end)
+    port:listen(function(n)
+      add(n)
+      if n == 1 then completer:complete() end
+      if n == 3 then port:close() end
+    end)
+    send(1, 2, 3)
+    Isolate.loop()
+    assert.are.same({1, "next", 2, 3}, log)
+  end)
+
+  it("go on while a handler waits, and where it goes on nothing is handled inside", function()
+    local completer = Isolate.Completer.sync()
+    port:listen(function(n)
+      add(n)
+      if n == 1 then
+        completer.future:await()
+        add "1 again"
+      elseif n == 2 then
+        completer:complete()
+        add "2 again"
+      elseif n == 4 then
+        port:close()
+      end
+    end)
+    send(1, 2, 3, 4)
+    Isolate.loop()
+    assert.are.same({1, 2, "1 again", "2 again", 3, 4}, log)
+  end)
+
+  it("stop at a pause, and follow its end in order", function()
+    local to
+    to = port:listen(function(n)
+      add(n)
+      if n == 2 then
+        to:pause()
+        new_timer(0, function()
+          add "pause"
+          to:resume()
+        end)
+      elseif n == 4 then
+        port:close()
+      end
+    end)
+    send(1, 2, 3, 4)
+    Isolate.loop()
+    assert.are.equal(1, log[1])
+    assert.are.same({1, 2, "pause", 3, 4}, log)
+  end)
+
+  it("stop at the close of their port, and another's go on", function()
+    local other = new_port()
+    other:listen(function(n)
+      add(n)
+      if n == "end" then other:close() end
+    end)
+    port:listen(function(n)
+      add(n)
+      if n == 2 then port:close() end
+    end)
+    send(1)
+    other.send_port:send "a"
+    send(2, 3)
+    other.send_port:send "end"
+    Isolate.loop()
+    assert.are.same({1, "a", 2, "end"}, log)
+  end)
+
+  it("let a timer fire that is due", function()
+    new_timer(0.001, function() add "timer" end)
+    port:listen(function(n)
+      if n == 1 then
+        while Isolate.timeout() > 0 do end
+        add "late"
+      else
+        add(n)
+        port:close()
+      end
+    end)
+    send(1, 2)
+    Isolate.loop()
+    assert.are.same({"late", "timer", 2}, log)
+  end)
+
+  it("wait until an error is told", function()
+    port:listen(function(n)
+      if n == 2 then error("at 2", 0) end
+      add(n)
+      if n == 3 then port:close() end
+    end)
+    send(1, 2, 3)
+    assert.are.equal("at 2", failure(Isolate.loop))
+    assert.are.same({1}, log)
+    Isolate.loop()
+    assert.are.same({1, 3}, log)
+  end)
+
+  it("wait when someone has what it waited for", function()
+    local inner = new_port()
+    port:listen(function(n)
+      add(n)
+      if n == 1 then inner.send_port:send "for main" end
+    end)
+    send(1)
+    async(send, 2, 3)
+    assert.are.equal("for main", inner:receive())
+    assert.are.same({1, 2, 3}, log)
+    send(4)
+    inner.send_port:send "once more"
+    send(5)
+    assert.are.equal("once more", inner:receive())
+    assert.are.same({1, 2, 3, 4}, log)
+    assert.is_true(Isolate.step())
+    assert.are.same({1, 2, 3, 4, 5}, log)
+  end)
+
+  it("go on after a handler whose code waits where no task can be suspended", function()
+    local inner = new_port()
+    port:listen(function(n)
+      add(n)
+      if n == 1 then
+        table.sort({2, 1}, function(a, b)
+          if n == 1 then
+            n = 0
+            add(inner:receive())
+          end
+          return a < b
+        end)
+        inner:close()
+      elseif n == 3 then
+        port:close()
+      end
+    end)
+    send(1, 2)
+    inner.send_port:send "inner"
+    send(3)
+    Isolate.loop()
+    assert.are.same({1, 2, "inner", 3}, log)
+  end)
+
+  it("go to the handler that is set in between, of a raw port", function()
+    local raw
+    port:close()
+    raw = Isolate.RawReceivePort(function(n)
+      add(n)
+      raw.handler = function(m)
+        add("new " .. m)
+        raw.handler = nil
+        Isolate.Timer(0, function() raw:close() end)
+      end
+    end)
+    for n = 1, 3 do raw.send_port:send(n) end
+    Isolate.loop()
+    assert.are.same({1, "new 2"}, log)
+  end)
+
+  it("are overtaken by control messages", function()
+    local out = new_port()
+    local iso = Isolate.spawn(function(to)
+      local mine = Isolate.ReceivePort()
+      local gate = Isolate.ReceivePort()
+      mine:listen(function(n)
+        to:send(n)
+        if n == 1 then gate:receive() end
+        if n == 3 then mine:close() gate:close() end
+      end)
+      to:send(mine.send_port)
+      to:send(gate.send_port)
+    end, out.send_port)
+    local there, gate = out:receive(GUARD), out:receive(GUARD)
+    there:send(1)
+    assert.are.equal(1, out:receive(GUARD))
+    local pause = iso:pause()
+    there:send(2)
+    there:send(3)
+    gate:send "go on"
+    iso:ping(out.send_port, "paused")
+    assert.are.equal("paused", out:receive(GUARD))
+    assert.are.same({nil, "timeout"}, {out:receive(0)})
+    iso:resume(pause)
+    assert.are.equal(2, out:receive(GUARD))
+    assert.are.equal(3, out:receive(GUARD))
+    assert.is_true(iso:join(GUARD))
+  end)
+end)
+
 describe("step", function()
   it("returns false when nothing waits", function()
     assert.is_false(Isolate.step())
