@@ -4,7 +4,7 @@
 */
 
 /*
-** Usage: floor COMMAND NUMBER [NUMBER], or floor COMMAND FILE. Prints seconds per operation.
+** Usage: floor COMMAND NUMBER [NUMBER], or floor COMMAND FILE [NUMBER NUMBER]. Prints seconds per operation, or bytes.
 ** Nothing here is clever, nothing is left out that an implementation could not leave out as well.
 ** For Linux: the sleeping round trip uses a futex.
 */
@@ -87,12 +87,86 @@ static void *live_and_die (void *arg) {
 }
 
 
-static double floor_thread (long n, long unused) {
+typedef struct Park {  /* where threads wait until they are let go */
+  pthread_mutex_t lock;
+  pthread_cond_t arrived;  /* rung when one has been parked */
+  pthread_cond_t opened;  /* rung when all may go */
+  long parked;
+  int open;  /* whether they may go */
+} Park;
+
+static Park park = {
+  PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0
+};
+
+
+/* Makes a state, and lives with it until the park opens. */
+static void *live_parked (void *arg) {
+  lua_State *L = newstate();
+  pthread_mutex_lock(&park.lock);
+  park.parked++;
+  pthread_cond_signal(&park.arrived);
+  while (!park.open) pthread_cond_wait(&park.opened, &park.lock);
+  pthread_mutex_unlock(&park.lock);
+  lua_close(L);
+  return arg;
+}
+
+
+/* Starts 'n' threads with a state each; returns when all of them are parked. */
+static pthread_t *park_threads (long n) {
+  pthread_t *threads = must(calloc((size_t)n + 1, sizeof(pthread_t)));
+  for (long i = 0; i < n; i++) {
+    threads[i] = start(live_parked, NULL);
+    pthread_mutex_lock(&park.lock);
+    while (park.parked <= i) pthread_cond_wait(&park.arrived, &park.lock);
+    pthread_mutex_unlock(&park.lock);
+  }
+  return threads;
+}
+
+
+/* Lets the 'n' parked threads go, and waits for their end. */
+static void open_park (pthread_t *threads, long n) {
+  pthread_mutex_lock(&park.lock);
+  park.open = 1;
+  pthread_cond_broadcast(&park.opened);
+  pthread_mutex_unlock(&park.lock);
+  for (long i = 0; i < n; i++) pthread_join(threads[i], NULL);
+  free(threads);
+}
+
+
+/* While so many others are alive and wait. */
+static double floor_thread (long n, long alive) {
+  pthread_t *others = park_threads(alive);
   double begin = now();
-  (void)unused;
   for (long i = 0; i < n; i++)
     pthread_join(start(live_and_die, NULL), NULL);
-  return (now() - begin) / (double)n;
+  begin = now() - begin;
+  open_park(others, alive);
+  return begin / (double)n;
+}
+
+
+/* Memory of this process, in bytes. */
+static double resident (void) {
+  long pages;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (f == NULL || fscanf(f, "%*d %ld", &pages) != 1) die("no /proc/self/statm");
+  fclose(f);
+  return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+
+/* The memory of each of 'n' threads that are parked with a state. */
+static double floor_parked (long n, long unused) {
+  double before = resident();
+  pthread_t *threads = park_threads(n);
+  double each = (resident() - before) / (double)n;
+  (void)unused;
+  open_park(threads, n);
+  return each;
 }
 
 /* }====================================================== */
@@ -305,6 +379,58 @@ static double floor_plain (long n, long senders) {
 }
 
 
+static int plain_wait (lua_State *L) {
+  (void)L;
+  ring_take();
+  return 0;
+}
+
+
+typedef struct Bursts {
+  long n, times;
+} Bursts;
+
+
+static void *send_bursts (void *arg) {
+  const Bursts *b = arg;
+  lua_State *L = newstate();
+  lua_register(L, "send", plain_send);
+  lua_register(L, "wait", plain_wait);
+  if (luaL_loadstring(L, "local n, times = ... for _ = 1, times do wait() for i = 1, n do send(i) end end") != LUA_OK)
+    die(lua_tostring(L, -1));
+  lua_pushinteger(L, b->n);
+  lua_pushinteger(L, b->times);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) die(lua_tostring(L, -1));
+  lua_close(L);
+  return NULL;
+}
+
+
+/* As 'plain', from one sender, in 'times' bursts of 'n', each when the one before has been received. */
+static double floor_bursts (long n, long times) {
+  Bursts b = {n, times};
+  lua_State *L = newstate();
+  pthread_t sender = start(send_bursts, &b);
+  double begin;
+  if (luaL_dostring(L, "local sum = 0; return function(i) sum = sum + i end")) die(lua_tostring(L, -1));
+  begin = now();
+  for (long k = 1; k <= times; k++) {
+    ring_put(k);
+    for (long i = 0; i < n; i++) {
+      Letter *letter = plain_take();
+      lua_pushvalue(L, -1);
+      lua_pushinteger(L, letter->value);
+      free(letter);
+      if (lua_pcall(L, 1, 0, 0) != LUA_OK) die(lua_tostring(L, -1));
+    }
+  }
+  begin = now() - begin;
+  pthread_join(sender, NULL);
+  lua_close(L);
+  return begin / (double)(n * times);
+}
+
+
 static void *take_two (void *arg) {
   ring_take();
   ring_take();
@@ -423,21 +549,46 @@ static void copy (lua_State *from, lua_State *to) {
 }
 
 
-/* Reads 'n' records in one state and builds the same in another, whose collector is stopped. */
-static double floor_records (long n, long unused) {
+/* Seconds to read the value on top of 'from' and build the same in 'to', whose collector is stopped; the mean of 'times'. */
+static double time_copies (lua_State *from, lua_State *to, long times) {
+  double total = 0;
+  lua_gc(to, LUA_GCSTOP);
+  lua_checkstack(from, 100);
+  lua_checkstack(to, 100);
+  for (long i = 0; i < times; i++) {
+    double begin = now();
+    copy(from, to);
+    total += now() - begin;
+    lua_settop(to, 0);
+    lua_gc(to, LUA_GCCOLLECT);
+  }
+  return total / (double)times;
+}
+
+
+/* Reads 'n' records in one state and builds the same in another, so many times. */
+static double floor_records (long n, long times) {
   lua_State *from = make_records(n);
   lua_State *to = newstate();
-  double begin;
-  (void)unused;
-  lua_gc(to, LUA_GCSTOP);
-  lua_checkstack(from, 20);
-  lua_checkstack(to, 20);
-  begin = now();
-  copy(from, to);
-  begin = now() - begin;
+  double mean = time_copies(from, to, times > 0 ? times : 1);
   lua_close(to);
   lua_close(from);
-  return begin;
+  return mean;
+}
+
+
+/* Runs a Lua file with a number, and copies what it returns from one state to another, so many times. */
+static double floor_value (const char *path, const char *size, long times) {
+  lua_State *from = newstate();
+  lua_State *to = newstate();
+  double mean;
+  if (luaL_loadfile(from, path) != LUA_OK) die(lua_tostring(from, -1));
+  lua_pushstring(from, size);
+  if (lua_pcall(from, 1, 1, 0) != LUA_OK) die(lua_tostring(from, -1));
+  mean = time_copies(from, to, times);
+  lua_close(to);
+  lua_close(from);
+  return mean;
 }
 
 
@@ -485,6 +636,62 @@ static double floor_build (long n, long unused) {
   lua_close(L);
   free(names);
   return begin;
+}
+
+/* }====================================================== */
+
+
+/*
+** {======================================================
+** A string: one copy of it
+** =======================================================
+*/
+
+#define MIB	(1024L * 1024)
+
+static int by_size (const void *a, const void *b) {
+  double x = *(const double *)a;
+  double y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+
+/* Seconds of one copy of 'mib' MiB: the median of five, into memory that is 'fresh' each time or always the same. */
+static double time_copy (long mib, int fresh) {
+  enum { TIMES = 5 };
+  double times[TIMES];
+  size_t size = (size_t)(mib * MIB);
+  char *source = must(malloc(size));
+  char *target = must(malloc(size));
+  memset(source, 'x', size);
+  memset(target, 'y', size);
+  for (int i = 0; i < TIMES; i++) {
+    double begin = now();
+    if (fresh) {
+      free(target);
+      begin = now();
+      target = must(malloc(size));
+    }
+    memcpy(target, source, size);
+    times[i] = now() - begin;
+    if (target[size / 2] != 'x') die("not copied");
+  }
+  free(target);
+  free(source);
+  qsort(times, TIMES, sizeof(double), by_size);
+  return times[TIMES / 2];
+}
+
+
+static double floor_copy (long mib, long unused) {
+  (void)unused;
+  return time_copy(mib, 1);
+}
+
+
+static double floor_warm_copy (long mib, long unused) {
+  (void)unused;
+  return time_copy(mib, 0);
 }
 
 /* }====================================================== */
@@ -550,20 +757,28 @@ typedef struct Command {
 
 static const Command commands[] = {
   {"thread", floor_thread},
+  {"parked", floor_parked},
   {"futex", floor_futex},
   {"spin", floor_spin},
   {"ring", floor_ring},
   {"plain", floor_plain},
+  {"bursts", floor_bursts},
   {"idle", floor_idle},
   {"tables", floor_tables},
   {"records", floor_records},
   {"build", floor_build},
+  {"copy", floor_copy},
+  {"warm_copy", floor_warm_copy},
   {NULL, NULL}
 };
 
 
 int main (int argc, char **argv) {
-  if (argc < 3) die("usage: floor COMMAND NUMBER [NUMBER], or floor photos FILE");
+  if (argc < 3) die("usage: floor COMMAND NUMBER [NUMBER], floor photos FILE, or floor value FILE NUMBER NUMBER");
+  if (argc > 4 && strcmp(argv[1], "value") == 0) {
+    printf("%.9g\n", floor_value(argv[2], argv[3], atol(argv[4])));
+    return EXIT_SUCCESS;
+  }
   if (strcmp(argv[1], "photos") == 0) {
     printf("%.9g\n", floor_photos(argv[2]));
     return EXIT_SUCCESS;

@@ -9,29 +9,34 @@ local now = require "system".monotime
 
 local p3 = {sides = {}}
 
--- Over there: counts `n` messages, then says so.
+-- Over there: counts `n` messages, then says so; as often as it is to.
 local function count(task)
   local port <const> = Isolate.ReceivePort()
-  local left = task.n
+  local left, times = task.n, task.times
   port:listen(function()
     left = left - 1
     if left == 0 then
+      left, times = task.n, times - 1
       task.reply:send(true)
-      port:close()
+      if times == 0 then port:close() end
     end
   end)
   task.reply:send(port.send_port)
 end
 
--- Seconds per message; `fill` sends `n` messages to a port.
-local function stream(n, fill)
+-- Seconds per message; `fill` sends `n` messages to a port. With `times`, that is done so often, each time when the
+-- messages before have been handled.
+local function stream(fill, n, times)
+  n, times = tonumber(n), tonumber(times or 1)
   local port <close> = Isolate.ReceivePort()
-  Isolate.spawn(count, {n = n, reply = port.send_port})
+  Isolate.spawn(count, {n = n, times = times, reply = port.send_port})
   local target = port:receive()
   local start = now()
-  fill(target, n)
-  port:receive()
-  return (now() - start) / n
+  for _ = 1, times do
+    fill(target, n)
+    port:receive()
+  end
+  return (now() - start) / (n * times)
 end
 
 local function fill_with_integers(target, n)
@@ -42,9 +47,9 @@ local function fill_with_tables(target, n)
   for i = 1, n do target:send {id = i, name = "some name", ok = true} end
 end
 
-function p3.sides.integers(n) return stream(tonumber(n), fill_with_integers) end
+function p3.sides.integers(n, times) return stream(fill_with_integers, n, times) end
 
-function p3.sides.tables(n) return stream(tonumber(n), fill_with_tables) end
+function p3.sides.tables(n, times) return stream(fill_with_tables, n, times) end
 
 -- Over there: waits for a port, and sends it `n` integers.
 local function fill_when_told(task)
@@ -61,7 +66,7 @@ function p3.sides.fan_in(n)
     Isolate.spawn(fill_when_told, {n = share, reply = port.send_port})
     senders[i] = port:receive()
   end
-  Isolate.spawn(count, {n = 4 * share, reply = port.send_port})
+  Isolate.spawn(count, {n = 4 * share, times = 1, reply = port.send_port})
   local target = port:receive()
   local start = now()
   for _, sender in ipairs(senders) do sender:send(target) end

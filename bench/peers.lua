@@ -179,4 +179,109 @@ function sides.cqueues_records(n)
   return took
 end
 
+-- luv: a string of so many MiB from a thread to the loop here, the median of five.
+function sides.luv_string(mib)
+  local uv = require "luv"
+  local received, times = 0, {}
+  local wake
+  wake = uv.new_async(function(text, start)
+    received = received + 1
+    times[received] = now() - start
+    assert(#text == tonumber(mib) * 1024 * 1024)
+    if received == 5 then wake:close() end
+    collectgarbage()
+  end)
+  local thread = uv.new_thread(function(there, size)
+    local clock, sleep = require "system".monotime, require "system".sleep
+    local text = ("x"):rep(size * 1024 * 1024)
+    for _ = 1, 5 do
+      there:send(text, clock())
+      sleep(0.3)
+    end
+  end, wake, tonumber(mib))
+  uv.run()
+  thread:join()
+  table.sort(times)
+  return times[3]
+end
+
+-- cqueues: a string of so many MiB from a thread, the median of five.
+function sides.cqueues_string(mib)
+  local times = {}
+  local thread, connection = cqueues_thread(function(mine, size)
+    local clock = require "system".monotime
+    local text = ("x"):rep(size * 1024 * 1024)
+    mine:setmode("b", "bf")
+    for _ = 1, 5 do
+      mine:read "*l"
+      mine:write(clock(), "\n", text)
+      mine:flush()
+    end
+  end, tonumber(mib))
+  for i = 1, 5 do
+    connection:write "next\n"
+    connection:flush()
+    local start = tonumber(connection:read "*l")
+    assert(#connection:read(tonumber(mib) * 1024 * 1024) == tonumber(mib) * 1024 * 1024)
+    times[i] = now() - start
+    collectgarbage()
+  end
+  thread:join()
+  table.sort(times)
+  return times[3]
+end
+
+local function memory()
+  local status <close> = assert(io.open "/proc/self/status")
+  return 1024 * tonumber(status:read "a":match "VmRSS:%s*(%d+)")
+end
+
+-- luv: the memory of a thread that has answered a message and waits for another in its loop.
+function sides.luv_idle(n)
+  local uv = require "luv"
+  local before, pipes, threads = memory(), {}, {}
+  for i = 1, n do
+    threads[i], pipes[i] = luv_thread(function(fd)
+      local there = require "luv"
+      local mine = there.new_pipe()
+      mine:open(fd)
+      mine:read_start(function(_, data)
+        if data then mine:write(data) else mine:close() end
+      end)
+      there.run()
+    end)
+    pipes[i]:read_start(function() pipes[i]:read_stop() end)
+    pipes[i]:write "first\n"
+    uv.run()
+  end
+  local each = (memory() - before) / n
+  for i = 1, n do pipes[i]:close() end
+  uv.run()
+  for i = 1, n do threads[i]:join() end
+  return each
+end
+
+-- cqueues: the same.
+function sides.cqueues_idle(n)
+  local before, connections, threads = memory(), {}, {}
+  for i = 1, n do
+    threads[i], connections[i] = cqueues_thread(function(mine)
+      mine:setmode("b", "bf")
+      for line in mine:lines() do
+        mine:write(line, "\n")
+        mine:flush()
+      end
+    end)
+    connections[i]:write "first\n"
+    connections[i]:flush()
+    connections[i]:read "*l"
+  end
+  local each = (memory() - before) / n
+  for i = 1, n do
+    connections[i]:shutdown "w"
+    threads[i]:join()
+  end
+  return each
+end
+
 return peers

@@ -9,7 +9,7 @@ package.path = table.concat({root .. "?.lua", root .. "lua/?.lua", root .. "lua/
                              package.path}, ";")
 package.cpath = root .. "build/?.so;" .. package.cpath
 
-local measures = {"p1", "p2", "p3", "p4", "p6", "p7", "jobs"}
+local measures = {"p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "jobs", "dart"}
 local floor = root .. "build/bench/floor"
 
 local function quote(text)
@@ -32,35 +32,40 @@ local function shell(command)
   return ("%s %s %s"):format(quote(arg[-1]), quote(arg[0]), command)
 end
 
--- Prints what one side of a measure takes.
+-- Prints what one side of a measure takes, and in lines of their own what it tells besides.
 local function run_side(measure, name, ...)
   local sides = require("bench." .. measure).sides
-  print(("%.9g"):format(assert(sides[name], "no such side")(...)))
+  local number, details = assert(sides[name], "no such side")(...)
+  print(("%.9g"):format(number))
+  for _, detail in ipairs(details or {}) do print(("%s %.9g"):format(detail[1], detail[2])) end
 end
 
--- The cells of a measure's rows; tells on stderr how far it is.
-local function run_measure(name, rounds, all_cells)
+-- Adds the results of a measure's rows to `results`; tells on stderr how far it is.
+local function run_measure(name, rounds, results)
   local frame = require "bench.frame"
   for _, row in ipairs(require("bench." .. name).rows) do
     io.stderr:write(name:upper(), " ", row[1], "\n")
-    local cells = frame.row(row, rounds, shell)
-    cells[1] = name:upper() .. " " .. cells[1]
-    table.insert(all_cells, cells)
+    local result = frame.measure(row, rounds, shell)
+    result.measure, result.name = name:upper(), name:upper() .. " " .. result.name
+    table.insert(results, result)
   end
 end
 
--- Runs the measures whose names are in `picked`, or all if there is none, and prints the table.
+-- Runs the measures whose names are in `picked`, or all if there is none, and prints the table. All of them are kept in
+-- files, too.
 local function run_measures(picked)
-  local all_cells, wanted = {}, {}
+  local report = require "bench.report"
+  local results, wanted = {}, {}
   for name in picked:lower():gmatch "%w+" do wanted[name] = true end
   build_floor()
   for _, name in ipairs(measures) do
     if wanted[name] or not next(wanted) then
-      run_measure(name, tonumber(os.getenv "ROUNDS") or 5, all_cells)
+      run_measure(name, tonumber(os.getenv "ROUNDS") or 5, results)
     end
   end
-  assert(#all_cells > 0, "no such measure")
-  require "bench.frame".print(all_cells, io.stdout)
+  assert(#results > 0, "no such measure")
+  io.write(report.text(results))
+  if not next(wanted) then report.keep(results, root) end
 end
 
 if arg[1] then run_side(table.unpack(arg)) else run_measures(os.getenv "P" or "") end
