@@ -5,8 +5,8 @@
 --
 -- A row has a name as [1], its `unit`, and commands: `ours`, and where there are any `floor` and `others`, a list of
 -- {name, command} or {name, number} for a figure that was published; a `goal`, if there is one; and `rounds`, if they
--- are to be fewer. A row with `sizes` shows growth: its commands have a %d for each size (two %d: the size, and how many
--- times it fits in `budget`), and what counts is how the ratio to the floor changes from size to size.
+-- are to be fewer, and without a warm-up. A row with `sizes` shows growth: its commands have a %d for each size (two %d:
+-- the size, and how often it fits in `budget`), and what counts is how the ratio to the floor changes from size to size.
 
 local frame = {}
 
@@ -83,12 +83,12 @@ local function measure(command)
   if pipe:close() then return number, details end
 end
 
--- Runs the commands, a list of {name, command}, in turn: once to warm up, then `rounds` times. For each name a list of
--- the numbers they printed; one that fails is not run again, and has no list. And a list of {name, numbers} for
+-- Runs the commands, a list of {name, command}, in turn: once if they are to `warm_up`, then `rounds` times. For each name
+-- a list of the numbers they printed; one that fails is not run again, and has no list. And a list of {name, numbers} for
 -- what the first of them printed besides.
-local function take_turns(commands, rounds)
+local function take_turns(commands, rounds, warm_up)
   local lists, besides = {}, {}
-  for _, turn in ipairs(commands) do lists[turn[1]] = measure(turn[2]) and {} end
+  for _, turn in ipairs(commands) do lists[turn[1]] = (not warm_up or measure(turn[2])) and {} or nil end
   for round = 1, rounds do
     for place, turn in ipairs(commands) do
       local list, number, details = lists[turn[1]], nil, nil
@@ -132,12 +132,13 @@ end
 
 -- A row whose commands are run.
 local function measure_plain(row, rounds, shell)
+  rounds = math.min(rounds, row.rounds or rounds)
   local commands, others = {{"ours", shell(row.ours)}}, {}
   if row.floor then commands[2] = {"floor", shell(row.floor)} end
   for _, other in ipairs(row.others or {}) do
     if type(other[2]) == "string" then table.insert(commands, {other[1], shell(other[2])}) end
   end
-  local lists, besides = take_turns(commands, rounds)
+  local lists, besides = take_turns(commands, rounds, not row.rounds)
   local ours, floor = lists.ours, lists.floor
   for _, detail in ipairs(besides) do table.insert(others, {detail[1], frame.median(detail[2]), own = true}) end
   for _, other in ipairs(row.others or {}) do
@@ -161,18 +162,18 @@ local function measure_growth(row, rounds, shell)
   for _, size in ipairs(row.sizes) do
     local function sized(command) return command:format(size, math.max(1, (row.budget or 0) // size)) end
     local part = measure_plain({
-      row[1], unit = row.unit, ours = sized(row.ours), floor = sized(row.floor),
+      row[1], unit = row.unit, ours = sized(row.ours), floor = sized(row.floor), rounds = row.rounds,
     }, rounds, shell)
     local ratio = part.ratio and (unit.inverse and 1 / part.ratio or part.ratio)
     table.insert(ours, ratio)
     table.insert(others, {("%d:"):format(size), ratio, own = true})
   end
-  local complete = #ours == #row.sizes
+  local complete = #ours == #row.sizes  -- else one failed
   ours = sorted(ours)
   local ratio = complete and ours[#ours] / ours[1] or nil
   return {
-    name = row[1], unit = frame.units.growth, ours = complete and ours, has_floor = false, ratio = ratio,
-    goal = row.goal, met = ratio and (row.goal.met(nil, nil, ratio) and "yes" or "no") or "", others = others, growth = true,
+    name = row[1], unit = frame.units.growth, ours = complete and ours, has_floor = false, ratio = ratio, growth = true,
+    goal = row.goal, met = ratio and (row.goal.met(nil, nil, ratio) and "yes" or "no") or "", others = others,
   }
 end
 
@@ -180,7 +181,6 @@ end
 -- (nil if it failed or there is none: `has_floor`), `ratio`, `goal`, `met`, and `others`: a list of {name, number or nil,
 -- published = it was not measured here, own = it is a detail of ours}. `shell` makes a shell command of a command.
 function frame.measure(row, rounds, shell)
-  rounds = math.min(rounds, row.rounds or rounds)
   return (row.sizes and measure_growth or measure_plain)(row, rounds, shell)
 end
 

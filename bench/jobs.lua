@@ -7,7 +7,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local jobs = {sides = {}}
+local jobs = {title = "Pools", sides = {}}
 
 local function nothing() end
 
@@ -96,7 +96,7 @@ function jobs.sides.imap_growth(n)
     given = given + 1
     if given <= n then return given end
   end) do
-    if i == n // 100 then
+    if i == math.max(1, n // 100) then
       collectgarbage()
       early = collectgarbage "count"
     end

@@ -6,7 +6,7 @@
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p1 = {sides = {}}
+local p1 = {title = "Starting", sides = {}}
 
 local function nothing() end
 

@@ -6,7 +6,7 @@
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p11 = {sides = {}}
+local p11 = {title = "Growth: the ratio to the floor from size to size", sides = {}}
 
 -- Over there: waits.
 local function idle(reply)

@@ -7,7 +7,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p3 = {sides = {}}
+local p3 = {title = "One way", sides = {}}
 
 -- Over there: counts `n` messages, then says so; as often as it is to.
 local function count(task)

@@ -8,7 +8,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p4 = {sides = {}}
+local p4 = {title = "Many records", sides = {}}
 
 -- Over there: makes `n` records, and whenever it is asked to sends them, and says when it began and had done that.
 local function send_records(task)

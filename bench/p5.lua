@@ -7,7 +7,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p5 = {sides = {}}
+local p5 = {title = "A large string", sides = {}}
 
 local TIMES <const> = 5
 

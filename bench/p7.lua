@@ -6,7 +6,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p7 = {sides = {}}
+local p7 = {title = "Two workers", sides = {}}
 
 -- Sums up the lengths of Collatz sequences from 1 to n: integers and branches.
 local work = [[

@@ -8,7 +8,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p8 = {sides = {}}
+local p8 = {title = "Memory", sides = {}}
 
 -- What the command prints, as a number, for this process.
 local function ask(command)

@@ -7,7 +7,7 @@ local Isolate = require "isolate"
 local frame = require "bench.frame"
 local now = require "system".monotime
 
-local p9 = {sides = {}}
+local p9 = {title = "Kills", sides = {}}
 
 local function loop(task)
   task.reply:send "ready"

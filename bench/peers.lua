@@ -196,7 +196,7 @@ function sides.luv_string(mib)
     local text = ("x"):rep(size * 1024 * 1024)
     for _ = 1, 5 do
       there:send(text, clock())
-      sleep(0.3)
+      sleep(size / 200)  -- until it has been received: messages for one handle may be merged
     end
   end, wake, tonumber(mib))
   uv.run()

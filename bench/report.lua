@@ -18,7 +18,8 @@ local function spread(result)
   local list, show = result.ours, result.unit.show
   if not list then return "failed" end
   local low, high = show(list[1]), show(list[#list])
-  return ("%s / %s / %s"):format(digits(math.min(low, high)), digits(show(frame.median(list))), digits(math.max(low, high)))
+  if low > high then low, high = high, low end
+  return ("%s / %s / %s"):format(digits(low), digits(show(frame.median(list))), digits(high))
 end
 
 local function others(result)
@@ -41,8 +42,8 @@ function report.text(results)
   local lines = {titles}
   for _, result in ipairs(results) do
     table.insert(lines, {
-      result.name, result.unit.name, spread(result), floor(result), result.ratio and digits(result.ratio) or "",
-      result.goal and result.goal.text or "", result.met, others(result),
+      result.measure .. " " .. result.name, result.unit.name, spread(result), floor(result),
+      result.ratio and digits(result.ratio) or "", result.goal and result.goal.text or "", result.met, others(result),
     })
   end
   local widths = {}
@@ -67,15 +68,29 @@ end
 function report.markdown(results)
   local lines = {"| measure | here | floor | ratio | goal | met |", "|---|---|---|---|---|---|"}
   for _, result in ipairs(results) do
-    local ours = result.ours and with_unit(frame.median(result.ours), result.unit) or "failed"
-    if result.growth and result.ours then
-      ours = ("%s … %s ×"):format(digits(result.ours[1]), digits(result.ours[#result.ours]))
+    local ours = result.ours
+    if not ours then
+      ours = "failed"
+    elseif result.growth then
+      ours = ("%s … %s ×"):format(digits(ours[1]), digits(ours[#ours]))
+    else
+      ours = with_unit(frame.median(ours), result.unit)
     end
-    table.insert(lines, ("| %s | %s | %s | %s | %s | %s |"):format(
-      result.name:gsub("^%s+", "… "), ours, result.floor and with_unit(result.floor, result.unit) or "",
+    table.insert(lines, ("| %s %s | %s | %s | %s | %s | %s |"):format(
+      result.measure, result.name:gsub("^%s+", "… "), ours, result.floor and with_unit(result.floor, result.unit) or "",
       result.ratio and digits(result.ratio) or "", result.goal and result.goal.text or "", result.met))
   end
   return table.concat(lines, "\n") .. "\n"
+end
+
+local BEGIN <const>, END <const> = "<!-- bench -->\n", "<!-- /bench -->\n"
+
+-- `text` with what is between the two comments of the benchmarks replaced by the table of the results.
+function report.refresh(text, results, about)
+  local _, first = text:find(BEGIN, 1, true)
+  local last = text:find(END, 1, true)
+  assert(first and last and first < last, "there is no place for the table")
+  return text:sub(1, first) .. about .. "\n\n" .. report.markdown(results) .. text:sub(last)
 end
 
 return report

@@ -1,13 +1,17 @@
 -- run.lua
 -- Runs the benchmarks and prints one table: `lua5.4 bench/run.lua`, with P=P2 or P="P2 P3" before it for some of them,
--- and ROUNDS=9 for more than five rounds. With arguments it runs one side of one measure once, as the frame does, and
--- prints its seconds per operation: `lua5.4 bench/run.lua p2 main integer 100000`.
+-- and ROUNDS=9 for more than five rounds. All of them together are kept, too: bench/results.txt, bench/results.svg, and
+-- the table in the README. TINY=1 runs everything once with no number above 20: whether it runs, not how fast.
+-- With arguments it runs one side of one measure once, as the frame does, and prints its seconds per operation:
+-- `lua5.4 bench/run.lua p2 main integer 100000`.
 
 local here = arg[0]:match "^(.*[/\\])" or "./"
 local root = here .. "../"
-package.path = table.concat({root .. "?.lua", root .. "lua/?.lua", root .. "lua/?/init.lua", root .. "examples/?.lua",
-                             package.path}, ";")
-package.cpath = root .. "build/?.so;" .. package.cpath
+if not os.getenv "LUA_CPATH_5_4" then  -- else make, or a spec, has set the paths
+  package.path = table.concat({root .. "?.lua", root .. "lua/?.lua", root .. "lua/?/init.lua", root .. "examples/?.lua",
+                               package.path}, ";")
+  package.cpath = root .. "build/?.so;" .. package.cpath
+end
 
 local measures = {"p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "jobs", "dart"}
 local floor = root .. "build/bench/floor"
@@ -40,13 +44,22 @@ local function run_side(measure, name, ...)
   for _, detail in ipairs(details or {}) do print(("%s %.9g"):format(detail[1], detail[2])) end
 end
 
+local tiny = os.getenv "TINY"
+
+-- A command with its whole numbers cut down to 20.
+local function cut(command)
+  return (command:gsub("%f[^ ]%d+%f[ \0]", function(number) return math.min(tonumber(number), 20) end))
+end
+
 -- Adds the results of a measure's rows to `results`; tells on stderr how far it is.
 local function run_measure(name, rounds, results)
   local frame = require "bench.frame"
-  for _, row in ipairs(require("bench." .. name).rows) do
+  local measure = require("bench." .. name)
+  for _, row in ipairs(measure.rows) do
     io.stderr:write(name:upper(), " ", row[1], "\n")
-    local result = frame.measure(row, rounds, shell)
-    result.measure, result.name = name:upper(), name:upper() .. " " .. result.name
+    if tiny then row.rounds = 1 end
+    local result = frame.measure(row, rounds, tiny and function(command) return shell(cut(command)) end or shell)
+    result.measure, result.title = name:upper(), measure.title
     table.insert(results, result)
   end
 end
@@ -65,7 +78,7 @@ local function run_measures(picked)
   end
   assert(#results > 0, "no such measure")
   io.write(report.text(results))
-  if not next(wanted) then report.keep(results, root) end
+  if not (tiny or next(wanted)) then require "bench.keep"(results, root) end
 end
 
 if arg[1] then run_side(table.unpack(arg)) else run_measures(os.getenv "P" or "") end
