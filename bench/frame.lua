@@ -30,7 +30,7 @@ function frame.at_most(limit)
   return {
     text = ("≤ %.3g ×"):format(limit),
     met = function(_, _, ratio) return ratio <= limit end,
-    place = function(floor) return floor * limit end,
+    place = function(floor) return (floor or 1) * limit end,
   }
 end
 

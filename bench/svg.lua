@@ -1,7 +1,7 @@
 -- svg.lua
 -- Draws the results of the benchmarks, for people: a row for each, on a logarithmic scale of how many times the floor
 -- each figure is, so that left is better everywhere. Rows without a floor have their goal at 1, and if there is none
--- either, what was published; rows with none of these are left out.
+-- either, what was published; of rows with none of these only the figure is shown.
 
 local frame = require "bench.frame"
 local digits = require "bench.report".digits
@@ -14,7 +14,7 @@ local LEFT <const>, RIGHT <const> = 330, 790
 local ROW <const>, HEADING <const>, TOP <const> = 21, 34, 132
 
 -- The ends of the scale.
-local LEAST <const>, MOST <const> = 0.04, 30
+local LEAST <const>, MOST <const> = 0.04, 40
 
 local INK <const>, PALE <const>, GRID <const> = "#1f2328", "#656d76", "#d8dee4"
 local MET <const>, MISSED <const>, PLAIN <const> = "#1a7f37", "#c2410c", "#0969da"
@@ -56,9 +56,15 @@ function Drawing:mark(x, y, shape, colour, filled)
   end
 end
 
--- A goal: a wedge that the figure should be left of.
+-- A figure that is off the scale, to the left or to the right.
+function Drawing:arrow(x, y, direction, colour)
+  self:add('<path d="M%.1f %.1fl%d 5.5v-11z" fill="%s"/>', x, y, -direction * 9, colour)
+end
+
+-- A goal: a line, and a wedge upon it, which no mark hides.
 function Drawing:goal(x, y)
-  self:add('<path d="M%.1f %.1fv14M%.1f %.1fl-5 -4v8z" stroke="%s" stroke-width="1.6" fill="%s"/>', x, y - 7, x, y, INK, INK)
+  self:add('<path d="M%.1f %.1fv13" stroke="%s" stroke-width="1.6"/><path d="M%.1f %.1fl-4.5 -5h9z" fill="%s"/>',
+    x, y - 5, INK, x, y - 4, INK)
 end
 
 -- Where so many times the floor is; what is off the scale is at its end.
@@ -69,7 +75,7 @@ end
 
 -- What the figures of a row are compared with, or nil.
 local function reference(result)
-  if result.growth then return 1 end
+  if result.growth then return 1 end  -- ratios are shown
   if result.has_floor then return result.floor end
   if result.goal then return result.goal.place() end
   for _, other in ipairs(result.others) do
@@ -82,10 +88,6 @@ local function times(result, number)
   local base = reference(result)
   if base == 0 then return number == 0 and 1 or MOST end
   return result.unit.more and base / number or number / base
-end
-
-local function is_drawn(result)
-  return result.ours and reference(result)
 end
 
 local function with_unit(result, number)
@@ -112,17 +114,26 @@ local function draw_ours(drawing, result, y)
   if not result.growth then
     drawing:line(place(times(result, ours[1])), y, place(times(result, ours[#ours])), y, colour, 1.2)
   end
-  drawing:mark(x, y, "circle", colour, true)
+  if x == LEFT or x == RIGHT then
+    drawing:arrow(x, y, x == LEFT and -1 or 1, colour)
+  else
+    drawing:mark(x, y, "circle", colour, true)
+  end
+end
+
+-- The marks of a row: what others take, ours, the goal.
+local function draw_marks(drawing, result, y)
+  draw_others(drawing, result, y)
+  draw_ours(drawing, result, y)
+  if result.goal then
+    local goal = result.goal.place(result.floor)
+    drawing:goal(place(result.growth and goal or times(result, goal)), y)
+  end
 end
 
 local function draw_row(drawing, result, y)
   drawing:text(MARGIN + 10, y + 4, (result.name:gsub("^%s+", "… ")), 'font-size="12.5"')
-  if result.goal then
-    local goal = result.growth and result.goal.place(1) or result.goal.place(result.floor)
-    drawing:goal(place(result.growth and goal or times(result, goal)), y)
-  end
-  draw_others(drawing, result, y)
-  draw_ours(drawing, result, y)
+  if reference(result) then draw_marks(drawing, result, y) end
   local ours = with_unit(result, frame.median(result.ours))
   if result.growth then ours = digits(result.ratio) .. " ×" end
   drawing:text(RIGHT + 96, y + 4, ours, 'font-size="12.5" font-weight="600"', "end")
@@ -135,7 +146,7 @@ local function draw_scale(drawing, bottom)
   for _, mark in ipairs {0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20} do
     local x = place(mark)
     drawing:line(x, TOP - 12, x, bottom, mark == 1 and PALE or GRID, mark == 1 and 1.5 or 1)
-    drawing:text(x, TOP - 18, digits(mark) .. " ×", ('font-size="11" fill="%s"'):format(PALE), "middle")
+    drawing:text(x, TOP - 18, ("%g ×"):format(mark), ('font-size="11" fill="%s"'):format(PALE), "middle")
   end
   local pale = ('font-size="11" fill="%s"'):format(PALE)
   drawing:text(RIGHT + 96, TOP - 18, "here", pale, "end")
@@ -150,13 +161,13 @@ local function draw_legend(drawing, y)
     x = x + width
   end
   local function ours(colour) return function(at, height) drawing:mark(at, height, "circle", colour, true) end end
-  item("here, goal met", ours(MET), 122)
-  item("goal missed", ours(MISSED), 108)
+  item("goal met", ours(MET), 90)
+  item("goal missed", ours(MISSED), 106)
   item("no goal", ours(PLAIN), 84)
   item("goal", function(at, height) drawing:goal(at + 2, height) end, 64)
-  item("1 ×: the floor, or else the goal", function(at, height)
+  item("1 ×: the floor; else the goal, else Dart", function(at, height)
     drawing:line(at, height - 7, at, height + 7, PALE, 1.5)
-  end, 226)
+  end, 264)
   for _, peer in ipairs(peers) do
     item(peer[1] == "Dart" and "Dart, as published" or peer[1], function(at, height)
       drawing:mark(at, height, peer[3], peer[2])
@@ -169,7 +180,7 @@ function svg.draw(results, about)
   local rows, drawing, y = setmetatable({}, Drawing), setmetatable({}, Drawing), TOP
   local title
   for _, result in ipairs(results) do
-    if is_drawn(result) then
+    if result.ours and (result.floor or not result.has_floor) then
       if result.title ~= title then
         title = result.title
         y = y + HEADING
