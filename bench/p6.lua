@@ -72,7 +72,8 @@ local function with_path(command) return ("%s '%s'"):format(command, path:gsub("
 p6.rows = {
   {
     "photos: longest gap here", unit = "ms", ours = with_path "p6 gap", floor = with_path "floor photos",
-    goal = frame.floor_plus(0.004), others = {{"parsed here", with_path "p6 here"}},
+    goal = frame.floor_plus(0.004),
+    others = {{"parsed here", with_path "p6 here"}, {"luv, JSON", with_path "peers luv_photos"}},
   },
   {
     "photos: until they are here", unit = "ms", ours = with_path "p6 total", floor = with_path "p6 here",

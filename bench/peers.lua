@@ -284,4 +284,65 @@ function sides.cqueues_idle(n)
   return each
 end
 
+-- luv: the longest gap between two ticks while a file of JSON is parsed in a thread, sent as JSON, and parsed again.
+function sides.luv_photos(path)
+  local json = require "cjson"
+  local thread, pipe, uv = luv_thread(function(fd, name)
+    local there, codec = require "luv", require "cjson"
+    local file = assert(io.open(name, "rb"))
+    local list = codec.decode(file:read "a")
+    file:close()
+    local mine = there.new_pipe()
+    mine:open(fd)
+    mine:write(codec.encode(list))
+    mine:shutdown(function() mine:close() end)
+    there.run()
+  end, path)
+  local last, longest, parts, timer = now(), 0, {}, uv.new_timer()
+  local function tick()
+    local time = now()
+    last, longest = time, math.max(longest, time - last)
+  end
+  timer:start(1, 1, tick)
+  pipe:read_start(function(_, data)
+    if data then
+      parts[#parts + 1] = data
+    else
+      assert(#json.decode(table.concat(parts)) > 0)
+      tick()
+      pipe:close()
+      timer:close()
+    end
+  end)
+  uv.run()
+  thread:join()
+  return longest
+end
+
+-- luv: the work of p7.lua in two threads.
+function sides.luv_two_workers(n)
+  local uv, work = require "luv", require "bench.p7".work
+  local function compute(code, size) load(code)(size) end
+  local start = now()
+  local one, other = uv.new_thread(compute, work, tonumber(n)), uv.new_thread(compute, work, tonumber(n))
+  one:join()
+  other:join()
+  return now() - start
+end
+
+-- cqueues: the same.
+function sides.cqueues_two_workers(n)
+  local work = require "bench.p7".work
+  local function compute(_, code, size) load(code)(size) end
+  local start = now()
+  local one, one_pipe = cqueues_thread(compute, work, tonumber(n))
+  local other, other_pipe = cqueues_thread(compute, work, tonumber(n))
+  one:join()
+  other:join()
+  local took = now() - start
+  one_pipe:close()
+  other_pipe:close()
+  return took
+end
+
 return peers
