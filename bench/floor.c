@@ -28,7 +28,7 @@
 #include "lualib.h"
 
 
-static void die (const char *what) {
+static _Noreturn void die (const char *what) {
   fprintf(stderr, "floor: %s\n", what);
   exit(EXIT_FAILURE);
 }
