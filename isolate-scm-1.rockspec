@@ -81,6 +81,7 @@ build = {
     ["isolate.spawn"] = "lua/isolate/spawn.lua",
     ["isolate.stream"] = "lua/isolate/stream.lua",
     ["isolate.stream_broadcast"] = "lua/isolate/stream_broadcast.lua",
+    ["isolate.stream_methods"] = "lua/isolate/stream_methods.lua",
     ["isolate.subscription"] = "lua/isolate/subscription.lua",
     ["isolate.timer"] = "lua/isolate/timer.lua",
     ["isolate.together"] = "lua/isolate/together.lua",

@@ -206,12 +206,12 @@ describe("Isolate.list()", function()
   it("tells the memory of another isolate as collectgarbage counts it there (pain 28)", function()
     local port <close> = Isolate.ReceivePort()
     local iso = Isolate.spawn(function(reply)
-      local kept = {}
+      local kept, port_here = {}, Isolate.ReceivePort()
       for i = 1, 10000 do kept[i] = {i} end
       collectgarbage()
       collectgarbage "stop"
       reply:send(collectgarbage "count" * 1024)
-      Isolate.ReceivePort():receive()
+      port_here:receive()
       return kept
     end, port.send_port, {name = "measured"})
     local counted = port:receive(GUARD)

@@ -262,8 +262,8 @@ static void read_string (lua_State *L, Decoder *d) {
 }
 
 
-/* A field of a module, by name. Of a library of Lua itself it may be missing:
-** the receiver was not given it. */
+/* A field of a module, by name; the module may load it now. Of a library of Lua
+** itself it may be missing: the receiver was not given it. */
 static void read_field (lua_State *L, Decoder *d) {
   lua_Integer i = read_module(L, d);
   read_string(L, d);
@@ -273,7 +273,7 @@ static void read_field (lua_State *L, Decoder *d) {
     return;
   }
   lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) == LUA_TNIL) {
+  if (lua_gettable(L, -3) == LUA_TNIL) {
     lua_rawgeti(L, d->slots + SLOT_MODULES, -1 - i);
     if (lua_isstring(L, -1))  /* not a library of Lua: its name is kept */
       luaL_error(L, "module '%s' has no '%s' in this isolate",

@@ -4,7 +4,6 @@
 local select = select
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local port = require "isolate.port"
 local request = require "isolate.request"
 local spawn = require "isolate.spawn"
@@ -103,7 +102,7 @@ end
 ---@return isolate.Future
 function Agent:update(fn, ...)
   check_self(self, "update")
-  future.check_function(fn, 1, "update")
+  errors.check_function(fn, 1, "update")
   local parcel = request.pack(2, "call", "update", fn, ...)
   return request.call(self.control_port, { parcel = parcel }, LOST)
 end
@@ -113,7 +112,7 @@ end
 ---@return isolate.Future
 function Agent:read(fn, ...)
   check_self(self, "read")
-  future.check_function(fn, 1, "read", true)
+  errors.check_function(fn, 1, "read", true)
   local parcel = request.pack(2, "call", "read", fn, ...)
   return request.call(self.control_port, { parcel = parcel }, LOST)
 end
@@ -131,7 +130,7 @@ end
 ---@param init function
 ---@return isolate.Agent
 local function new(init)
-  future.check_function(init, 1, "Agent")
+  errors.check_function(init, 1, "Agent")
   local parcel = request.pack(2, "call", nil, init)
   local self = remote.at(false)  -- first: once it lives, nothing may fail
   local ok, iso = pcall(spawn.spawn, remote.live, parcel, { name = spawn.name_of(init) })

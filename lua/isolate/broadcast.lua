@@ -3,7 +3,6 @@
 
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local port = require "isolate.port"
 
 local expected = errors.expected
@@ -51,7 +50,7 @@ end
 ---@return isolate.Subscription
 function Broadcast:listen(on_message)
   check_self(self, "listen")
-  future.check_function(on_message, 1, "listen")
+  errors.check_function(on_message, 1, "listen")
   local inbox = port.ReceivePort(self.name)
   local ok, subscription = pcall(subscribe, self, inbox, on_message)
   if ok then return subscription end

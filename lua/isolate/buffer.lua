@@ -1,7 +1,6 @@
 --- Buffers: streams of what is added to them, which waits until somebody asks.
 
 local setmetatable, table = setmetatable, table
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 local stream = require "isolate.stream"
 local subscription = require "isolate.subscription"
@@ -125,7 +124,7 @@ function buffer.class(name)
     if self.closed then return false, "closed" end
     local waiters = self.waiters
     waiters[#waiters + 1] = waiter
-    local over = future.wait(waiter, timeout, 4)
+    local over = loop.wait(waiter, timeout, 4)
     if waiter.got then return true, waiter.value end
     if waiter.timed_out then return false, "timeout" end
     return false, over and "closed" or "stuck"

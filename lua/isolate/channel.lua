@@ -5,7 +5,6 @@
 local math = math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 local port = require "isolate.port"
 
@@ -71,7 +70,7 @@ local function wait(raw, for_room, deadline, attempt, what)
     if left == 0 then return nil, "timeout" end
     if core.channel_wait(place) then
       waiter.done = nil
-      future.wait(waiter, left)
+      loop.wait(waiter, left)
     end
     local result, value = attempt(raw, what)
     if result ~= nil then return result, value end
@@ -120,7 +119,7 @@ local function deadline_of(timeout) return timeout and now() + timeout end
 ---@return boolean? sent, string? why  true; or nil, "timeout"; or nil, "closed"
 function Channel:send(message, timeout)
   check_self(self, "send")
-  future.check_number(timeout, 2, "send")
+  errors.check_number(timeout, 2, "send")
   local ok, sent = pcall(core.channel_send, self.raw, "message", 0, 0, message)
   core.check()
   if not ok then errors.rethrow(sent, 3) end
@@ -168,7 +167,7 @@ end
 ---@return any message, string? why  or nil, "timeout"; or nil, "closed"
 function Channel:receive(timeout)
   check_self(self, "receive")
-  future.check_number(timeout, 1, "receive")
+  errors.check_number(timeout, 1, "receive")
   local got, message = receive(self.raw, timeout)
   if got then return message end
   return nil, message

@@ -137,6 +137,23 @@ function errors.expected(what, value, i, name, level)
     .. kind(value) .. ")" .. advice, level + 1)
 end
 
+--- Raises unless it is a number (not nan), or nil where that is fine.
+function errors.check_number(value, i, name, required)
+  if value == nil and not required then return end
+  if type(value) ~= "number" then errors.expected("number", value, i, name, 3) end
+  if value ~= value then
+    error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got nan)", 3)
+  end
+end
+
+--- Raises unless it can be called, or is nil where that is fine.
+function errors.check_function(value, i, name, optional, level)
+  if type(value) == "function" or optional and value == nil then return end
+  local meta = debug.getmetatable(value)
+  if meta and rawget(meta, "__call") then return end
+  errors.expected("function", value, i, name, level or 3)
+end
+
 --- A method called on what is not of its class.
 function errors.bad_self(what, self, name, level)
   error("calling '" .. name .. "' on bad self (" .. what .. " expected, got "

@@ -5,11 +5,12 @@
 -- that failed unheard is reported when it is collected, or when the loop has
 -- run out of work.
 
-local string, table, math, debug, io = string, table, math, debug, io
+local string, table, math, io = string, table, math, io
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 
+local check_function, check_number = errors.check_function, errors.check_number
 local expected = errors.expected
 
 local unpack = table.unpack
@@ -51,23 +52,6 @@ local function check_self(self, name)
     errors.bad_self("Future", self, name, 3)
   end
 end
-
-local function check_number(value, i, name, required)
-  if value == nil and not required then return end
-  if type(value) ~= "number" then expected("number", value, i, name, 3) end
-  if value ~= value then
-    error("bad argument #" .. i .. " to '" .. name .. "' (number expected, got nan)", 3)
-  end
-end
-
-local function check_function(value, i, name, optional, level)
-  if type(value) == "function" or optional and value == nil then return end
-  local class = debug.getmetatable(value)
-  if class and rawget(class, "__call") then return end
-  expected("function", value, i, name, level or 3)
-end
-future.check_function = check_function
-future.check_number = check_number
 
 ------------------------------------------------------------------------------
 -- Completing
@@ -165,8 +149,8 @@ end
 
 function Unheard:__gc() judge(self) end
 
---- What is done about one; boot.lua replaces it in spawned isolates.
-function loop.unheard(value, traceback)
+-- What is done about one in a main isolate; boot.lua has put it there in others.
+loop.unheard = loop.unheard or function(value, traceback)
   local text = errors.text(value)
   if traceback and getmetatable(value) ~= errors.RemoteError then
     text = text .. "\n" .. traceback
@@ -187,21 +171,6 @@ local function too_late(seconds)
   return errors.TimeoutError(string.format("the Future was not done after %g seconds", seconds))
 end
 
---- Waits for `waiter` at most `timeout` seconds (nil: for ever). False if
--- nothing is left that could end the wait; else see `waiter.timed_out`. `level`
--- is that of the user's call, for an error; 3 is the caller of the caller.
-function future.wait(waiter, timeout, level)
-  if core.rebuilding() then
-    error("a value that is being rebuilt may not wait", level or 3)
-  end
-  if not timeout then return loop.wait(waiter) end
-  local _ <close> = loop.after(timeout, function()
-    waiter.timed_out = true
-    loop.wake(waiter)
-  end)
-  return loop.wait(waiter)
-end
-
 --- Waits for the Future and returns its values, or raises its error. In a task
 -- only the task waits; anywhere else the loop runs until the Future is done.
 -- Any number of times.
@@ -220,7 +189,7 @@ function Future:await(timeout)
       waiter = self
     end
     waiter.done = self.done  -- since then, if a finalizer called the loop
-    local over = future.wait(waiter, timeout)
+    local over = loop.wait(waiter, timeout)
     if not self.done then
       if not over then error("nothing can complete this Future", 2) end
       error(too_late(timeout), 0)
@@ -455,13 +424,6 @@ function future.async(fn, ...)
   check_function(fn, 1, "async")
   core.check()
   return future.run(new(), fn, ...)
-end
-
---- Waits as `await` does.
----@param seconds number
-function future.sleep(seconds)
-  check_number(seconds, 1, "sleep", true)
-  future.wait(loop.waiter(), seconds)
 end
 
 ------------------------------------------------------------------------------

@@ -3,11 +3,9 @@
 local table, math = table, math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 local options = require "isolate.options"
 local port = require "isolate.port"
-local stream = require "isolate.stream"
 
 local expected = errors.expected
 
@@ -202,7 +200,7 @@ function methods:errors()
   check_self(self, "errors")
   local control, inbox = self.control_port, port.ReceivePort "errors"
   local errors_of
-  errors_of = stream.derive(inbox, function(told)
+  errors_of = require "isolate.stream_methods".derive(inbox, function(told)
     if told then return true, errors.RemoteError(told[1], told[2], self.name) end
     errors_of:close()
   end, function()
@@ -230,13 +228,13 @@ end
 ---@return boolean? ended, string? why  true; or nil, "timeout"
 function methods:join(timeout)
   check_self(self, "join")
-  future.check_number(timeout, 1, "join")
+  errors.check_number(timeout, 1, "join")
   if core.ended(self.control_port) then return true end
   local waiter = loop.waiter()
   local listener <close> = port.private(function() loop.wake(waiter) end)
   core.on_exit(self.control_port, listener.send_port)
   if core.ended(self.control_port) then return true end
-  future.wait(waiter, timeout)
+  loop.wait(waiter, timeout)
   if not waiter.timed_out then return true end
   core.off_exit(self.control_port, listener.send_port)
   return nil, "timeout"
@@ -258,10 +256,9 @@ function handle.stop_signal(signal)
   return chosen
 end
 
+local control, pause, terminate = core.self()
+
 --- The handle of the running isolate.
-function handle.current()
-  local control, pause, terminate = core.self()
-  return handle.make(control, pause, terminate)
-end
+handle.current = handle.make(control, pause, terminate)
 
 return handle

@@ -11,9 +11,9 @@
 
 local table, math = table, math
 local core = require "isolate.core"
+local errors = require "isolate.errors"
 local Timers = require "isolate.timer"
 
-local expected = require "isolate.errors".expected
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
@@ -31,6 +31,7 @@ local loop = {
 
 local timers = loop.timers
 local depth = 0                      -- how many runs are inside each other
+local awaited = {}                   -- what each of them waits for
 local stretch = 0                    -- number of the current stretch of messages
 local ready, first, last = {}, 1, 0  -- a queue of tasks and functions
 local idle, nidle = {}, 0            -- coroutines whose task has ended
@@ -159,7 +160,7 @@ local function handle_stretch()
       return
     end
     handler(message)
-  until stretch > mine or timers.n > 0 and timers[1].deadline <= now()
+  until stretch > mine or awaited[depth].done or timers.n > 0 and timers[1].deadline <= now()
 end
 
 -- Does what `take` returned. True for a message, false for a slice of one, nil
@@ -221,7 +222,10 @@ local function turn()
   return true
 end
 
-local leave = setmetatable({}, { __close = function() depth = depth - 1 end })
+local leave = setmetatable({}, { __close = function()
+  awaited[depth] = nil
+  depth = depth - 1
+end })
 
 --- Runs the loop until `waiter.done`, or until nothing is left that could
 -- happen. Returns `waiter.done`.
@@ -230,6 +234,7 @@ function loop.run(waiter)
   loop.ran = true
   depth = depth + 1
   local _ <close> = leave
+  awaited[depth] = waiter
   raise_failure()
   while not waiter.done and turn() do
     if failures[1] then raise_failure() end
@@ -248,9 +253,7 @@ function loop.out_of_work() end
 -- memory of its own.
 function loop.waiter() return { done = false, task = false, timed_out = false } end
 
---- Waits until `waiter.done`; `loop.wake(waiter)` sets it. False if nothing is
--- left that could.
-function loop.wait(waiter)
+local function wait(waiter)
   local co = running()
   if tasks[co] and isyieldable() then
     waiter.task = co
@@ -258,6 +261,29 @@ function loop.wait(waiter)
     return true
   end
   return loop.run(waiter)
+end
+
+--- Waits until `waiter.done`, which `loop.wake(waiter)` sets, at most `timeout`
+-- seconds (nil: for ever). False if nothing is left that could end the wait;
+-- else see `waiter.timed_out`. `level` is that of the user's call, for an error;
+-- 3 is the caller of the caller.
+function loop.wait(waiter, timeout, level)
+  if core.rebuilding() then
+    error("a value that is being rebuilt may not wait", level or 3)
+  end
+  if not timeout then return wait(waiter) end
+  local _ <close> = loop.after(timeout, function()
+    waiter.timed_out = true
+    loop.wake(waiter)
+  end)
+  return wait(waiter)
+end
+
+--- Waits as `await` does.
+---@param seconds number
+function loop.sleep(seconds)
+  errors.check_number(seconds, 1, "sleep", true)
+  loop.wait(loop.waiter(), seconds)
 end
 
 --- Lets whoever waits for `waiter` go on: soon, or `sync`: at once. If it raises
@@ -323,7 +349,7 @@ end
 function loop.step(timeout)
   check_not_running "step"
   if timeout ~= nil and type(timeout) ~= "number" then
-    expected("number", timeout, 1, "step", 2)
+    errors.expected("number", timeout, 1, "step", 2)
   end
   if timeout ~= timeout then
     error("bad argument #1 to 'step' (number expected, got nan)", 2)

@@ -2,7 +2,6 @@
 
 local math, table = math, table
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 local options = require "isolate.options"
 
@@ -15,7 +14,7 @@ local function waiting()
   local waiter
   local function wait()
     waiter = loop.waiter()
-    future.wait(waiter)
+    loop.wait(waiter)
     waiter = nil
   end
   local function signal()
@@ -68,7 +67,7 @@ end
 
 --- `pool:map`, which ends with a call of this: the caller is one level up.
 function map.map(pool, how, fn, list, opts)
-  future.check_function(fn, 1, "map")
+  errors.check_function(fn, 1, "map")
   if type(list) ~= "table" then errors.expected("table", list, 2, "map", 2) end
   opts = options.check(opts, 3, "map", map_checks, 2)
   local total = math.tointeger(list.n) or #list
@@ -146,8 +145,8 @@ local imap_checks = {
 
 --- `pool:imap`, likewise.
 function map.imap(pool, how, fn, iterator, opts)
-  future.check_function(fn, 1, "imap")
-  future.check_function(iterator, 2, "imap")
+  errors.check_function(fn, 1, "imap")
+  errors.check_function(iterator, 2, "imap")
   opts = options.check(opts, 3, "imap", imap_checks, 2)
   local ahead = opts.ahead or 4 * pool.size
   local ordered, collect = opts.ordered ~= false, opts.errors == "collect"

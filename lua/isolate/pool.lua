@@ -354,7 +354,7 @@ end
 ---@return isolate.Future
 function Pool:run(fn, ...)
   check_open(self, Pool, "run")
-  future.check_function(fn, 1, "run")
+  errors.check_function(fn, 1, "run")
   return (run(self, {}, fn, ...))
 end
 
@@ -405,7 +405,7 @@ end
 
 function With:run(fn, ...)
   check_open(self, With, "run")
-  future.check_function(fn, 1, "run")
+  errors.check_function(fn, 1, "run")
   return (run(self.pool, self.how, fn, ...))
 end
 

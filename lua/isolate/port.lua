@@ -5,7 +5,6 @@ local string = string
 local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 
 local expected = errors.expected
@@ -86,7 +85,7 @@ function RawReceivePort:__newindex(key, value)
     end
     rawset(self, "alive", value)
   elseif key == "handler" then
-    future.check_function(value, 1, "handler", true)
+    errors.check_function(value, 1, "handler", true)
     rawset(self, "on_message", value)
     if ports[self.id] == self then handlers[self.id] = value end
   else
@@ -115,7 +114,7 @@ RawReceivePort.__close = RawReceivePort.close
 ---@param handler function?
 ---@return isolate.RawReceivePort
 function port.RawReceivePort(handler)
-  future.check_function(handler, 1, "RawReceivePort", true)
+  errors.check_function(handler, 1, "RawReceivePort", true)
   local self = setmetatable({ alive = true }, RawReceivePort)
   rawset(self, "on_message", handler)
   open(self)
@@ -148,7 +147,7 @@ end
 --- A port whose messages wait in it until somebody asks.
 ---@param name string?  for error messages
 ---@return isolate.ReceivePort
-function port.ReceivePort(name)
+local function new_receive_port(name)
   if name ~= nil and type(name) ~= "string" then
     expected("string", name, 1, "ReceivePort", 2)
   end
@@ -202,6 +201,8 @@ end
 
 ReceivePort.__close = ReceivePort.close
 
-port.from_raw = from_raw
+port.ReceivePort = setmetatable({ from_raw = from_raw }, { __call = function(_, ...)
+  return new_receive_port(...)
+end })
 
 return port

@@ -5,7 +5,7 @@ local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
+local loop = require "isolate.loop"
 
 local now = core.now
 
@@ -54,7 +54,7 @@ end
 return function(list, timeout)
   core.check()
   check(list)
-  future.check_number(timeout, 2, "select")
+  errors.check_number(timeout, 2, "select")
   local deadline = timeout and now() + timeout
   while true do
     local open = {}
@@ -71,6 +71,6 @@ return function(list, timeout)
     for _, it in ipairs(open) do
       registered[#registered + 1] = register(it, waiter)
     end
-    if #registered == #open then future.wait(waiter, left) end
+    if #registered == #open then loop.wait(waiter, left) end
   end
 end

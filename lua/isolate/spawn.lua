@@ -24,7 +24,8 @@ local layer = {
   "isolate.handle", "isolate.inline", "isolate.loop", "isolate.map", "isolate.names",
   "isolate.options", "isolate.pool", "isolate.port", "isolate.progress_bar",
   "isolate.request", "isolate.select", "isolate.service", "isolate.spawn",
-  "isolate.stream", "isolate.stream_broadcast", "isolate.subscription", "isolate.timer",
+  "isolate.stream", "isolate.stream_broadcast", "isolate.stream_methods",
+  "isolate.subscription", "isolate.timer",
   "isolate.together", "isolate.user_timer", "isolate.worker",
 }
 
@@ -238,7 +239,7 @@ end
 ---@param fn function
 ---@return isolate.Future
 function spawn.run(fn, ...)
-  future.check_function(fn, 1, "run")
+  errors.check_function(fn, 1, "run")
   local result = compute("call", {}, fn, ...)
   return result
 end
@@ -260,7 +261,7 @@ end
 ---@param opts table?
 ---@return isolate.Future
 function spawn.compute(fn, message, opts)
-  future.check_function(fn, 1, "compute")
+  errors.check_function(fn, 1, "compute")
   opts = options.check(opts, 3, "compute", compute_checkers, 2)
   if not core.threads then return (compute_inline(opts, fn, message)) end
   local result = compute("spawn", opts, fn, message)
@@ -277,7 +278,7 @@ end
 ---@param opts table?
 ---@return isolate.Handle
 function spawn.spawn(fn, message, opts)
-  future.check_function(fn, 1, "spawn")
+  errors.check_function(fn, 1, "spawn")
   opts = options.check(opts, 3, "spawn", checkers, 2)
   local ok, iso = pcall(make_and_start, "spawn", opts, fn, message)
   if not ok then errors.rethrow(iso, 3) end

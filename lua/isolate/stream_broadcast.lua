@@ -6,7 +6,8 @@ local loop = require "isolate.loop"
 local stream = require "isolate.stream"
 local subscription = require "isolate.subscription"
 
-local check_self, check_free, pull_next = stream.check_self, stream.check_free, stream.pull_next
+local check_self, check_free = stream.check_self, stream.check_free
+local pull_next = require "isolate.stream_methods".pull_next
 
 ---@class isolate.BroadcastStream : isolate.Stream
 local Broadcast = stream.kind "isolate.Stream"

@@ -2,7 +2,6 @@
 
 local math, setmetatable = math, setmetatable
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 local options = require "isolate.options"
 
@@ -52,7 +51,7 @@ local listen_options = { on_done = options.callback }
 
 --- Checks the arguments of `listen`, and returns its options.
 function subscription.check(on_message, opts)
-  future.check_function(on_message, 1, "listen", false, 4)
+  errors.check_function(on_message, 1, "listen", false, 4)
   opts = options.check(opts, 2, "listen", listen_options, 3)
   return opts
 end

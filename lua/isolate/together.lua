@@ -12,7 +12,7 @@ local together = {}
 -- Starts all. If one cannot be, none is left.
 local function start(name, ...)
   local list, n = {}, select("#", ...)
-  for i = 1, n do future.check_function((select(i, ...)), i, name, false, 4) end
+  for i = 1, n do errors.check_function((select(i, ...)), i, name, false, 4) end
   for i = 1, n do
     local ok, result = pcall(spawn.run, (select(i, ...)))
     if not ok then
@@ -88,7 +88,7 @@ end
 ---@return isolate.Handle
 function Scope:spawn(fn, message, opts)
   check_open(self, "spawn")
-  future.check_function(fn, 1, "spawn")
+  errors.check_function(fn, 1, "spawn")
   local ok, iso = pcall(spawn.spawn, fn, message, opts)
   if not ok then errors.rethrow(iso, 3) end
   self.handles[iso] = true
@@ -99,7 +99,7 @@ end
 ---@return isolate.Future
 function Scope:run(fn, ...)
   check_open(self, "run")
-  future.check_function(fn, 1, "run")
+  errors.check_function(fn, 1, "run")
   local ok, result = pcall(spawn.run, fn, ...)
   if not ok then errors.rethrow(result, 3) end
   self.futures[result] = true

@@ -3,7 +3,6 @@
 local math = math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 
 local timers = loop.timers
@@ -48,8 +47,8 @@ function Timer:is_active()
 end
 
 local function make(seconds, fn, periodic, name)
-  future.check_number(seconds, 1, name, true)
-  future.check_function(fn, 2, name)
+  errors.check_number(seconds, 1, name, true)
+  errors.check_function(fn, 2, name)
   seconds = math.max(0, seconds)
   local self = setmetatable({ fn = fn, active = true, tick = 0 }, Timer)
   if periodic then self.period = seconds < 1e-9 and 0 or seconds end  -- no clock has less

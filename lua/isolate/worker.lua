@@ -43,8 +43,8 @@ end
 ---@param total number?
 ---@param text string?
 function worker.progress(done, total, text)
-  future.check_number(done, 1, "progress", true)
-  future.check_number(total, 2, "progress")
+  errors.check_number(done, 1, "progress", true)
+  errors.check_number(total, 2, "progress")
   if text ~= nil and type(text) ~= "string" then
     errors.expected("string", text, 3, "progress", 2)
   end
@@ -195,7 +195,7 @@ end
 local function wait()
   local waiter <close> = channel.waiter()
   local registered <close> = channel.register(config.queue, waiter)
-  if registered then future.wait(waiter) end
+  if registered then loop.wait(waiter) end
 end
 
 --- The function of a worker's isolate: takes jobs until the queue is closed and
@@ -213,7 +213,7 @@ function worker.live(how)
     else
       if left then left = left - 1 end
       if not core.seat_leave(seat) then break end  -- its isolate is to be killed
-      if core.pending() or loop.timers.n > 0 then future.sleep(0) end
+      if core.pending() or loop.timers.n > 0 then loop.sleep(0) end
     end
   end
   core.exit()
