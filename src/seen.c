@@ -3,7 +3,6 @@
 ** What was met before in a message: address -> where it was written.
 */
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,26 +13,29 @@
 #define KEPT_SIZE	65536	/* a larger set is let go of after its message */
 
 
-/* The entry of 'key', or the free one where it belongs. */
-static SeenEntry *find (const Seen *s, const void *key) {
+/* The place of 'key' in the index, or the free one where it belongs. */
+static uint32_t *find (const Seen *s, const void *key) {
   uint64_t h = (uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15u;
-  size_t i = (size_t)(h >> 32) & (s->size - 1);
-  while (s->entries[i].message == s->message && s->entries[i].key != key)
-    i = (i + 1) & (s->size - 1);
-  return &s->entries[i];
+  uint32_t mask = s->size - 1, i = (uint32_t)(h >> 32) & mask;
+  while (s->index[i] != 0 && s->entries[s->index[i] - 1].key != key)
+    i = (i + 1) & mask;
+  return &s->index[i];
 }
 
 
 static int grow (Seen *s) {
   Seen bigger = *s;
-  size_t i;
+  uint32_t i;
   bigger.size = s->size ? s->size * 2 : FIRST_SIZE;
-  bigger.entries = (SeenEntry *)calloc(bigger.size, sizeof(SeenEntry));
+  if (bigger.size == 0) return 0;
+  bigger.entries = (SeenEntry *)realloc(s->entries,
+                             (size_t)bigger.size / 4 * 3 * sizeof(SeenEntry));
   if (bigger.entries == NULL) return 0;
-  for (i = 0; i < s->size; i++)
-    if (s->entries[i].message == s->message)
-      *find(&bigger, s->entries[i].key) = s->entries[i];
-  free(s->entries);
+  s->entries = bigger.entries;
+  bigger.index = (uint32_t *)calloc(bigger.size, sizeof(uint32_t));
+  if (bigger.index == NULL) return 0;
+  for (i = 0; i < s->used; i++) *find(&bigger, s->entries[i].key) = i + 1;
+  free(s->index);
   *s = bigger;
   return 1;
 }
@@ -41,31 +43,31 @@ static int grow (Seen *s) {
 
 int seen_enter (Seen *s, const void *key, size_t offset, int upvalue,
                 SeenEntry **entry) {
-  SeenEntry *e;
-  if (s->used * 2 >= s->size && !grow(s)) return -1;
-  *entry = e = find(s, key);
-  if (e->message == s->message) return 0;
-  e->key = key;
-  e->offset = offset;
-  e->upvalue = upvalue;
-  e->message = s->message;
-  s->used++;
+  uint32_t *place;
+  if (s->used == s->size / 4 * 3 && !grow(s)) return -1;
+  place = find(s, key);
+  if (*place != 0) {
+    *entry = &s->entries[*place - 1];
+    return 0;
+  }
+  *entry = &s->entries[s->used];
+  (*entry)->key = key;
+  (*entry)->offset = offset;
+  (*entry)->upvalue = (unsigned int)upvalue & 0xff;
+  *place = ++s->used;
   return 1;
 }
 
 
+/* The newest goes first: those that stay are found without it. */
 void seen_reset (Seen *s) {
   if (s->size > KEPT_SIZE) seen_free(s);
-  s->used = 0;
-  if (++s->message == 0) {  /* the count came round: now old ones look new */
-    if (s->size > 0) memset(s->entries, 0, s->size * sizeof(SeenEntry));
-    s->message = 1;
-  }
+  for (; s->used > 0; s->used--) *find(s, s->entries[s->used - 1].key) = 0;
 }
 
 
 void seen_free (Seen *s) {
   free(s->entries);
-  s->entries = NULL;
-  s->size = s->used = 0;
+  free(s->index);
+  memset(s, 0, sizeof(*s));
 }

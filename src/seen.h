@@ -7,23 +7,28 @@
 #define seen_h
 
 #include <stddef.h>
+#include <stdint.h>
 
 
 typedef struct SeenEntry {
   const void *key;
-  size_t offset;		/* of the value, as the reader counts */
-  unsigned int message;		/* entries of older messages are free */
-  int upvalue;			/* for an upvalue: its number in the function */
+  uint64_t offset : 56;		/* of the value, as the reader counts */
+  uint64_t upvalue : 8;		/* for an upvalue: its number in the function */
 } SeenEntry;
 
-/* All zeros is an empty set. */
+/*
+** The entries lie in the order in which they were met, and an index finds them
+** by their keys: a large message meets new pages of memory one after the other
+** then, and that is most of what it pays for here. All zeros is an empty set.
+*/
 typedef struct Seen {
-  SeenEntry *entries;		/* open addressing, a power of two of them */
-  size_t size, used;
-  unsigned int message;		/* number of the message that is written */
+  SeenEntry *entries;
+  uint32_t *index;		/* open addressing: number of the entry, from 1 */
+  uint32_t size;		/* of the index, a power of two; 3/4 for entries */
+  uint32_t used;
 } Seen;
 
-/* Empties it, for a new message. Costs nothing for the size it has grown to. */
+/* Empties it, for a new message. */
 void seen_reset (Seen *s);
 
 void seen_free (Seen *s);
