@@ -56,6 +56,7 @@ end
 local tables = {
   { "an empty table", {} },
   { "a list", { 1, 2, 3 } },
+  { "strings of megabytes, and what comes after them", { ("a"):rep(9 << 20), 1, ("b"):rep(5 << 20), "end" } },
   { "a list with holes", { 1, nil, 3, nil, nil, 6, n = 7 } },
   { "a list and names together", { "a", "b", x = 1, y = 2, [-1] = "c" } },
   { "keys of every simple kind",

@@ -39,6 +39,7 @@ void shared_release (void *s) {
 /* Makes a message of 'm', a block that has room for 'size' bytes, or NULL. */
 static Message *fresh (Message *m, size_t size) {
   if (m != NULL) {
+    if (size >= LARGE_BLOCK) block_prefer_huge(m, size);
     memset(m, 0, offsetof(Message, bytes));
     m->size = size;
   }
@@ -176,9 +177,11 @@ int writer_reserve (Writer *w, size_t n) {
   if (n <= size - w->used && size > 0) return 1;
   if (n > SIZE_MAX / 4 || w->used > SIZE_MAX / 4) return 0;
   if (size < 1024) size = 1024;
-  while (size - w->used < n) size += size / 2;
+  else size += size / 2;
+  if (size < w->used + n) size = w->used + n;
   data = (unsigned char *)realloc(w->data, size);
   if (data == NULL) return 0;
+  if (size >= LARGE_BLOCK) block_prefer_huge(data, size);
   w->data = data;
   w->size = size;
   return 1;
@@ -221,7 +224,7 @@ static Message *take_bytes (Writer *w, Spares *spares) {
 Message *writer_finish (Writer *w, Spares *spares, uint64_t port) {
   Shared **refs = NULL;
   Message *m;
-  if (!writer_reserve(w, 1)) return NULL;
+  if (!writer_reserve(w, 0)) return NULL;
   if (w->nrefs > 0) {
     refs = (Shared **)malloc((size_t)w->nrefs * sizeof(*refs));
     if (refs == NULL) return NULL;

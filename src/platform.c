@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -440,6 +441,18 @@ int terminal_width (void) {
 int working_directory (char *buffer, size_t size) {
   if (getcwd(buffer, size) != NULL) return 1;
   return errno == ERANGE ? -1 : 0;
+}
+
+
+void block_prefer_huge (void *block, size_t size) {
+#if defined(MADV_HUGEPAGE)
+  const uintptr_t page = LARGE_BLOCK / 2;  /* a huge one, or several */
+  uintptr_t first = ((uintptr_t)block + page - 1) / page * page;
+  uintptr_t end = ((uintptr_t)block + size) / page * page;
+  if (first < end) madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+  (void)block; (void)size;
+#endif
 }
 
 

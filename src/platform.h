@@ -149,6 +149,14 @@ double clock_now (void);		/* seconds, monotonic */
 int processors (void);			/* that this process may use */
 void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 
+/* Blocks of this size or more are worth a word to the system. */
+#define LARGE_BLOCK	((size_t)4 * 1024 * 1024)
+
+/* A block that large was got and is about to be written: asks the system to
+** give it huge pages, which cost half as much when they are first touched. Of
+** use or not, nothing else changes. */
+void block_prefer_huge (void *block, size_t size);
+
 /* Columns of the terminal that is stderr; 0 if it is none. */
 int terminal_width (void);
 
