@@ -166,6 +166,7 @@ void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
   block = realloc(ptr, nsize);
   if (block == NULL) return NULL;
   account(h, h->used + nsize - before);
+  if (nsize >= LARGE_BLOCK) block_prefer_huge(block, nsize);
   if (ptr == NULL && osize == LUA_TTHREAD) {
     h->newborn = block;
     h->block = nsize;
