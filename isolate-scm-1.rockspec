@@ -55,6 +55,7 @@ build = {
         "src/seen.c",
         "src/signals.c",
         "src/spawn.c",
+        "src/words.c",
       },
     },
     ["isolate.agent"] = "lua/isolate/agent.lua",

@@ -22,6 +22,8 @@ enum Tag {
   T_INT1, T_INT4, T_INT8,	/* signed, 1, 4, 8 bytes */
   T_FLOAT,			/* 8 bytes */
   T_SHORT,			/* length (u8), bytes */
+  T_NEWWORD,			/* the same, and it is the next word */
+  T_WORD,			/* number of a word (u8), from 1 */
   T_STRING,			/* length (u64), bytes */
   T_LIGHT,			/* pointer */
   T_TABLE,			/* array (u32), hash (u32), values, pairs */

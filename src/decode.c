@@ -30,6 +30,7 @@
 /* Fixed slots, each nil or a table. */
 enum {
   SLOT_SPINE,
+  SLOT_WORDS,			/* number -> string that comes again */
   SLOT_KEPT,			/* offset -> value that is mentioned again */
   SLOT_MODULES,			/* number -> module */
   SLOT_GLOBALS,			/* name -> carried global */
@@ -79,7 +80,7 @@ static int damaged (lua_State *L) {
 }
 
 
-static const unsigned char *get_bytes (lua_State *L, Decoder *d, uint64_t n) {
+static inline const unsigned char *get_bytes (lua_State *L, Decoder *d, uint64_t n) {
   const unsigned char *p = d->p;
   if (n > (uint64_t)(d->end - p)) damaged(L);
   d->p += n;
@@ -87,7 +88,7 @@ static const unsigned char *get_bytes (lua_State *L, Decoder *d, uint64_t n) {
 }
 
 
-static void get (lua_State *L, Decoder *d, void *to, size_t n) {
+static inline void get (lua_State *L, Decoder *d, void *to, size_t n) {
   memcpy(to, get_bytes(L, d, n), n);
 }
 
@@ -310,47 +311,81 @@ static void read_sendport (lua_State *L, Decoder *d) {
 }
 
 
-/* Reads the next value. True if it is complete and at the top of the stack,
-** false if a frame was opened. */
-static int read_value (lua_State *L, Decoder *d) {
-  lua_Integer offset = d->p - d->m->bytes;
-  int byte = get_byte(L, d);
-  enum Tag tag = (enum Tag)(byte & ~TAG_KEPT);
-  lua_Integer kept = (byte & TAG_KEPT) ? offset : -1;
-  d->node = 0;
-  switch (tag) {
-    case T_NIL: lua_pushnil(L); break;
-    case T_FALSE: lua_pushboolean(L, 0); break;
-    case T_TRUE: lua_pushboolean(L, 1); break;
+static void read_short (lua_State *L, Decoder *d) {
+  size_t n = (size_t)get_byte(L, d);
+  lua_pushlstring(L, (const char *)get_bytes(L, d, n), n);
+}
+
+
+/* A string that will come again. */
+static void read_newword (lua_State *L, Decoder *d) {
+  int words = slot_table(L, d, SLOT_WORDS);
+  read_short(L, d);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, words, (lua_Integer)++d->words);
+}
+
+
+static void read_word (lua_State *L, Decoder *d) {
+  uint32_t i = (uint32_t)get_byte(L, d);
+  if (i == 0 || i > d->words) damaged(L);
+  lua_rawgeti(L, d->slots + SLOT_WORDS, (lua_Integer)i);
+}
+
+
+/* Reads the next value if it is one that has no parts. Else false, and nothing
+** is read. */
+static inline int read_scalar (lua_State *L, Decoder *d) {
+  if (d->p == d->end) return 0;
+  switch (*d->p++) {
+    case T_NIL: lua_pushnil(L); return 1;
+    case T_FALSE: lua_pushboolean(L, 0); return 1;
+    case T_TRUE: lua_pushboolean(L, 1); return 1;
     case T_INT1: {
       int8_t i;
       get(L, d, &i, sizeof(i));
       lua_pushinteger(L, i);
-      break;
+      return 1;
     }
     case T_INT4: {
       int32_t i;
       get(L, d, &i, sizeof(i));
       lua_pushinteger(L, i);
-      break;
+      return 1;
     }
     case T_INT8: {
       int64_t i;
       get(L, d, &i, sizeof(i));
       lua_pushinteger(L, (lua_Integer)i);
-      break;
+      return 1;
     }
     case T_FLOAT: {
       lua_Number x;
       get(L, d, &x, sizeof(x));
       lua_pushnumber(L, x);
-      break;
+      return 1;
     }
-    case T_SHORT: {
-      size_t n = (size_t)get_byte(L, d);
-      lua_pushlstring(L, (const char *)get_bytes(L, d, n), n);
-      break;
-    }
+    case T_SHORT: read_short(L, d); return 1;
+    case T_NEWWORD: read_newword(L, d); return 1;
+    case T_WORD: read_word(L, d); return 1;
+    default: d->p--; return 0;
+  }
+}
+
+
+/* Reads the next value. True if it is complete and at the top of the stack,
+** false if a frame was opened. */
+static int read_value (lua_State *L, Decoder *d) {
+  lua_Integer offset, kept;
+  int byte;
+  enum Tag tag;
+  d->node = 0;
+  if (read_scalar(L, d)) return 1;
+  offset = d->p - d->m->bytes;
+  byte = get_byte(L, d);
+  tag = (enum Tag)(byte & ~TAG_KEPT);
+  kept = (byte & TAG_KEPT) ? offset : -1;
+  switch (tag) {
     case T_STRING:
       d->p--;
       read_string(L, d);
@@ -486,10 +521,22 @@ static void put_value (lua_State *L, Decoder *d, Build *f) {
 ** Going on with a frame: true if it wants another value, false at its end
 ** ======================================================= */
 
-static int table_next (Build *f) {
-  if (f->i < f->array) return 1;
+/* Scalars, the most of all values, go straight into their table, while there
+** is fuel. */
+static int table_next (lua_State *L, Decoder *d, Build *f) {
+  for (; f->i < f->array; f->i++) {
+    if (--d->fuel <= 0 || !read_scalar(L, d)) return 1;
+    lua_rawseti(L, -2, (lua_Integer)f->i + 1);
+  }
   if (f->stage == BUILD_ARRAY) f->stage = BUILD_KEY;
-  if (f->hash > 0) return 1;
+  for (; f->hash > 0; f->hash--) {
+    if (f->stage == BUILD_VALUE) return 1;  /* of a key that is no scalar */
+    if (--d->fuel <= 0 || !read_scalar(L, d)) return 1;
+    f->stage = BUILD_VALUE;
+    if (!read_scalar(L, d)) return 1;
+    f->stage = BUILD_KEY;
+    lua_rawset(L, -3);
+  }
   f->stage = BUILD_METATABLE;
   return f->kind == T_OBJECT;
 }
@@ -556,7 +603,7 @@ static int wants (lua_State *L, Decoder *d) {
       end_transfer(L, d);
       break;
     default:
-      if (table_next(f)) return 1;
+      if (table_next(L, d, f)) return 1;
   }
   d->depth--;
   spine_pop(L, &d->spine);
@@ -572,9 +619,9 @@ static int wants (lua_State *L, Decoder *d) {
 
 /* The clock is asked now and then only. */
 static int out_of_time (Decoder *d) {
-  if (--d->fuel > 0 || d->deadline >= NEVER) return 0;
+  if (--d->fuel > 0) return 0;
   d->fuel = FUEL;
-  return clock_now() >= d->deadline;
+  return d->deadline < NEVER && clock_now() >= d->deadline;
 }
 
 
@@ -848,7 +895,7 @@ void decoder_start (lua_State *L, Decoder *d) {
   d->p = d->m->bytes;
   d->end = d->m->bytes + d->m->size;
   d->depth = 0;
-  d->value = d->values = d->modules = 0;
+  d->value = d->values = d->modules = d->words = 0;
   d->actions = d->action = 0;
   d->fuel = 1;
   luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);

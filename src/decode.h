@@ -33,6 +33,7 @@ typedef struct Decoder {
   int stage;			/* what is done of the message as a whole */
   uint32_t value, values;	/* begun so far, and how many it has */
   uint32_t modules;		/* how many it names */
+  uint32_t words;		/* how many have been met */
   Spine spine;
   int slots;			/* stack index of the fixed slots */
   int node;			/* the value just read is to be rebuilt */

@@ -23,24 +23,33 @@
 /* A string of this length or more is written once and then referred to. */
 #define LONG_STRING	256
 
+/* A message that has so many bytes is large enough to look for words. */
+#define WORDS_FROM	1024
+
 
 /* {======================================================
 ** Bytes
 ** ======================================================= */
 
-static unsigned char *room (Encoder *E, size_t n) {
+static void grow (Encoder *E, size_t n) {
   if (!writer_reserve(&E->w, n)) luaL_error(E->L, "not enough memory");
+}
+
+
+/* Where the next 'n' bytes go. */
+static inline unsigned char *room (Encoder *E, size_t n) {
+  if (E->w.used + n > E->w.size) grow(E, n);
   return E->w.data + E->w.used;
 }
 
 
-static void put_bytes (Encoder *E, const void *p, size_t n) {
+static inline void put_bytes (Encoder *E, const void *p, size_t n) {
   memcpy(room(E, n), p, n);
   E->w.used += n;
 }
 
 
-static void put_byte (Encoder *E, int b) {
+static inline void put_byte (Encoder *E, int b) {
   *room(E, 1) = (unsigned char)b;
   E->w.used++;
 }
@@ -51,7 +60,7 @@ static void put_u64 (Encoder *E, uint64_t x) { put_bytes(E, &x, sizeof(x)); }
 
 
 /* A tag and what follows, in one go. */
-static void put_tagged (Encoder *E, int tag, const void *p, size_t n) {
+static inline void put_tagged (Encoder *E, int tag, const void *p, size_t n) {
   unsigned char *to = room(E, n + 1);
   *to = (unsigned char)tag;
   memcpy(to + 1, p, n);
@@ -315,16 +324,30 @@ static void put_plain (Encoder *E, int idx) {
 }
 
 
+/* A string of less than LONG_STRING bytes. One that comes a second time in a
+** large message is a word, and goes by its number from then on. (When code of
+** the user's is called meanwhile, its address may become another string's.) */
+static void put_short (Encoder *E, const char *s, size_t len) {
+  unsigned char *to = room(E, len + 2);
+  int word = (here(E) < WORDS_FROM || E->anchoring) ? 0
+             : words_meet(&E->words, s);
+  if (word > 0) {
+    to[0] = T_WORD;
+    to[1] = (unsigned char)word;
+    E->w.used += 2;
+    return;
+  }
+  to[0] = (word == 0) ? T_SHORT : T_NEWWORD;
+  to[1] = (unsigned char)len;
+  memcpy(to + 2, s, len);
+  E->w.used += len + 2;
+}
+
+
 static void put_string (Encoder *E, int idx) {
   size_t len;
   const char *s = lua_tolstring(E->L, idx, &len);
-  if (len < LONG_STRING) {
-    unsigned char *to = room(E, len + 2);
-    to[0] = T_SHORT;
-    to[1] = (unsigned char)len;
-    memcpy(to + 2, s, len);
-    E->w.used += len + 2;
-  }
+  if (len < LONG_STRING) put_short(E, s, len);
   else if (!put_again(E, idx, s)) {
     uint64_t size = len;
     put_tagged(E, T_STRING, &size, sizeof(size));
@@ -539,6 +562,37 @@ static int put_userdata (Encoder *E) {
 }
 
 
+/* Writes the value at 'idx' if it is one that has no parts; false for others,
+** with nothing written. */
+static inline int put_scalar (Encoder *E, int idx) {
+  switch (lua_type(E->L, idx)) {
+    case LUA_TSTRING: put_string(E, idx); return 1;
+    case LUA_TNUMBER: put_number(E, idx); return 1;
+    case LUA_TBOOLEAN:
+      put_byte(E, lua_toboolean(E->L, idx) ? T_TRUE : T_FALSE);
+      return 1;
+    case LUA_TNIL: put_byte(E, T_NIL); return 1;
+    default: return 0;
+  }
+}
+
+
+/* The value at the top, which is no scalar. True if it is written. */
+static int put_object (Encoder *E, int asclass) {
+  void *p;
+  switch (lua_type(E->L, -1)) {
+    case LUA_TTABLE: return put_table(E, asclass);
+    case LUA_TFUNCTION: return put_function(E);
+    case LUA_TUSERDATA: return put_userdata(E);
+    case LUA_TLIGHTUSERDATA:
+      p = lua_touserdata(E->L, -1);
+      put_tagged(E, T_LIGHT, &p, sizeof(p));
+      return 1;
+    default: return refuse_kind(E);
+  }
+}
+
+
 /* Writes the value at the top and pops it: true. Or opens a frame for it and
 ** leaves it to that, or starts the message again: false, and then the caller
 ** returns at once. */
@@ -546,7 +600,7 @@ static int put_value (Encoder *E, int asclass) {
   lua_State *L = E->L;
   size_t start = here(E);
   lua_Integer note = 0;
-  int done = 1;
+  int done;
   if (E->explaining) {
     note_value(E);
     note = E->notes;
@@ -556,21 +610,7 @@ static int put_value (Encoder *E, int asclass) {
       return 1;
     }
   }
-  switch (lua_type(L, -1)) {
-    case LUA_TNIL: put_byte(E, T_NIL); break;
-    case LUA_TBOOLEAN: put_byte(E, lua_toboolean(L, -1) ? T_TRUE : T_FALSE); break;
-    case LUA_TNUMBER: put_number(E, -1); break;
-    case LUA_TSTRING: put_string(E, -1); break;
-    case LUA_TTABLE: done = put_table(E, asclass); break;
-    case LUA_TFUNCTION: done = put_function(E); break;
-    case LUA_TUSERDATA: done = put_userdata(E); break;
-    case LUA_TLIGHTUSERDATA: {
-      void *p = lua_touserdata(L, -1);
-      put_tagged(E, T_LIGHT, &p, sizeof(p));
-      break;
-    }
-    default: refuse_kind(E);
-  }
+  done = put_scalar(E, -1) || put_object(E, asclass);
   if (done) {
     if (E->explaining) note_bytes(E, note, start);
     lua_pop(L, 1);
@@ -623,15 +663,15 @@ static void step_table (Encoder *E, Frame *f) {
     if (!next_element(E, f, -2)) {
       f->inhash = 1;
       if (++f->hash == INT32_MAX) luaL_error(L, "table is too large to send");
-      if (lua_type(L, -2) == LUA_TSTRING) put_string(E, -2);
-      else {
+      if (!put_scalar(E, -2)) {
         lua_pushvalue(L, -2);
         f->kind = FRAME_KEY;
         if (!put_value(E, 0)) return;
         f->kind = FRAME_TABLE;
       }
     }
-    if (!put_value(E, 0)) return;
+    if (!E->explaining && put_scalar(E, -1)) lua_pop(L, 1);
+    else if (!put_value(E, 0)) return;
   }
   end_table(E, f);
 }
@@ -825,6 +865,7 @@ static int encoder_gc (lua_State *L) {
   Encoder *E = (Encoder *)lua_touserdata(L, 1);
   writer_free(&E->w);
   seen_free(&E->seen);
+  words_reset(&E->words);
   free(E->frames);
   memset(E, 0, sizeof(*E));  /* at the end of a state it may be used again */
   writer_init(&E->w);
@@ -851,6 +892,7 @@ static void start (Encoder *E) {
   E->notes = E->anchors = 0;
   writer_reset(&E->w);
   seen_reset(&E->seen);
+  words_reset(&E->words);
   lua_settop(E->L, E->slots - 1);
   lua_settop(E->L, E->slots - 1 + SLOT_COUNT);  /* nil */
   E->spine.slot = E->slots + SLOT_SPINE;

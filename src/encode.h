@@ -12,6 +12,7 @@
 #include "message.h"
 #include "seen.h"
 #include "state.h"
+#include "words.h"
 
 
 /* How the values of a message are called in an error. */
@@ -54,6 +55,7 @@ typedef struct Encoder {
   State *S;
   Writer w;
   Seen seen;
+  Words words;
   Frame *frames;
   int depth, size;
   int fresh;			/* the by-name index was looked at; 2: anew */
