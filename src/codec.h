@@ -22,8 +22,6 @@ enum Tag {
   T_INT1, T_INT4, T_INT8,	/* signed, 1, 4, 8 bytes */
   T_FLOAT,			/* 8 bytes */
   T_SHORT,			/* length (u8), bytes */
-  T_NEWWORD,			/* the same, and it is the next word */
-  T_WORD,			/* number of a word (u8), from 1 */
   T_STRING,			/* length (u64), bytes */
   T_LIGHT,			/* pointer */
   T_TABLE,			/* array (u32), hash (u32), values, pairs */
@@ -38,7 +36,9 @@ enum Tag {
   T_SENDPORT,			/* reference (u32), port (u64) */
   T_CAPABILITY,			/* id (u64) */
   T_TRANSFER,			/* count (u32), the results of __transfer */
-  T_SHARED			/* reference (u32): a box */
+  T_SHARED,			/* reference (u32): a box */
+  T_NEWWORD,			/* as T_SHORT; it is the next word */
+  T_WORD			/* number of a word (u8), from 1 */
 };
 
 /* A function's upvalue is one of these cells. */

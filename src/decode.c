@@ -21,112 +21,22 @@
 #include "lauxlib.h"
 
 #include "box.h"
-#include "decode.h"
+#include "decoder.h"
 #include "isolate.h"
 #include "platform.h"
 #include "port.h"
 
 
-/* Fixed slots, each nil or a table. */
-enum {
-  SLOT_SPINE,
-  SLOT_WORDS,			/* number -> string that comes again */
-  SLOT_KEPT,			/* offset -> value that is mentioned again */
-  SLOT_MODULES,			/* number -> module */
-  SLOT_GLOBALS,			/* name -> carried global */
-  SLOT_NODES,			/* node -> true */
-  SLOT_ACTIONS,			/* ACTION_SIZE entries each */
-  SLOT_COUNT			/* how many */
-};
-
-/* Stages of a message. */
-enum { STAGE_MODULES = 0, STAGE_VALUES, STAGE_ACTIONS, STAGE_DONE };
-
-/* Stages of a frame. */
-enum {
-  BUILD_ARRAY,			/* table */
-  BUILD_KEY,			/* table */
-  BUILD_VALUE,			/* table, key */
-  BUILD_METATABLE,		/* table */
-  BUILD_UPVALUE,		/* function */
-  BUILD_GLOBAL,			/* function, name */
-  BUILD_RESULT			/* table of results */
-};
-
-/* An action: what, and three values. */
-enum {
-  ACTION_REBUILD,		/* node */
-  ACTION_FIELD,			/* table, key, value; these two may be nodes */
-  ACTION_UPVALUE,		/* function, number, node */
-  ACTION_METATABLE,		/* table, node */
-  ACTION_ROOT			/* index of the value, node */
-};
-
-#define ACTION_SIZE	4
-
-/* Marks the place of a carried global that is a node. */
-static const char LATER = 0;
-
 /* How many values between two looks at the clock. */
 #define FUEL	200
 
 
-/* {======================================================
-** Bytes
-** ======================================================= */
-
-static int damaged (lua_State *L) {
+int damaged (lua_State *L) {
   return luaL_error(L, "damaged message");
 }
 
 
-static inline const unsigned char *get_bytes (lua_State *L, Decoder *d, uint64_t n) {
-  const unsigned char *p = d->p;
-  if (n > (uint64_t)(d->end - p)) damaged(L);
-  d->p += n;
-  return p;
-}
-
-
-static inline void get (lua_State *L, Decoder *d, void *to, size_t n) {
-  memcpy(to, get_bytes(L, d, n), n);
-}
-
-
-static int get_byte (lua_State *L, Decoder *d) {
-  return *get_bytes(L, d, 1);
-}
-
-
-static uint32_t get_u32 (lua_State *L, Decoder *d) {
-  uint32_t x;
-  get(L, d, &x, sizeof(x));
-  return x;
-}
-
-
-static uint64_t get_u64 (lua_State *L, Decoder *d) {
-  uint64_t x;
-  get(L, d, &x, sizeof(x));
-  return x;
-}
-
-
-/* A count of things that take a byte or more each. */
-static uint32_t get_count (lua_State *L, Decoder *d) {
-  uint32_t n = get_u32(L, d);
-  if (n > (uint64_t)(d->end - d->p) || n > INT32_MAX) damaged(L);
-  return n;
-}
-
-/* }====================================================== */
-
-
-/* {======================================================
-** Fixed slots, frames, actions
-** ======================================================= */
-
-static int slot_table (lua_State *L, Decoder *d, int slot) {
+int decoder_table (lua_State *L, Decoder *d, int slot) {
   int idx = d->slots + slot;
   if (lua_isnil(L, idx)) {
     lua_newtable(L);
@@ -136,16 +46,14 @@ static int slot_table (lua_State *L, Decoder *d, int slot) {
 }
 
 
-/* The value at the top was at 'offset': it is mentioned again. */
-static void keep (lua_State *L, Decoder *d, lua_Integer offset) {
-  int kept = slot_table(L, d, SLOT_KEPT);
+void decoder_keep (lua_State *L, Decoder *d, lua_Integer offset) {
+  int kept = decoder_table(L, d, SLOT_KEPT);
   lua_pushvalue(L, -1);
   lua_rawseti(L, kept, offset);
 }
 
 
-/* Opens a frame for the value whose slots are topmost. */
-static Build *open_frame (lua_State *L, Decoder *d, enum Tag kind, int stage) {
+Build *build_open (lua_State *L, Decoder *d, enum Tag kind, int stage) {
   Build *f;
   if (d->depth == d->size) {
     int size = d->size ? d->size * 2 : 32;
@@ -163,29 +71,11 @@ static Build *open_frame (lua_State *L, Decoder *d, enum Tag kind, int stage) {
 }
 
 
-/* Notes an action with the three values at the top; pops them. */
-static void add_action (lua_State *L, Decoder *d, int what) {
-  int actions = slot_table(L, d, SLOT_ACTIONS);
-  lua_Integer at = d->actions++ * ACTION_SIZE;
-  lua_rawseti(L, actions, at + 4);
-  lua_rawseti(L, actions, at + 3);
-  lua_rawseti(L, actions, at + 2);
-  lua_pushinteger(L, what);
-  lua_rawseti(L, actions, at + 1);
+int out_of_time (Decoder *d) {
+  if (--d->fuel > 0) return 0;
+  d->fuel = FUEL;
+  return d->deadline < NEVER && clock_now() >= d->deadline;
 }
-
-
-/* Is the value at 'idx' a node? */
-static int isnode (lua_State *L, Decoder *d, int idx) {
-  int is;
-  if (lua_isnil(L, d->slots + SLOT_NODES)) return 0;
-  lua_pushvalue(L, idx);
-  is = lua_rawget(L, d->slots + SLOT_NODES) != LUA_TNIL;
-  lua_pop(L, 1);
-  return is;
-}
-
-/* }====================================================== */
 
 
 /* {======================================================
@@ -197,64 +87,14 @@ static void read_table (lua_State *L, Decoder *d, enum Tag tag,
   uint32_t array = get_count(L, d), hash = get_count(L, d);
   Build *f;
   lua_createtable(L, (int)array, (int)hash);
-  if (kept >= 0) keep(L, d, kept);
-  f = open_frame(L, d, tag, BUILD_ARRAY);
+  if (kept >= 0) decoder_keep(L, d, kept);
+  f = build_open(L, d, tag, BUILD_ARRAY);
   f->array = array;
   f->hash = hash;
 }
 
 
-typedef struct Code { const char *p; size_t size; } Code;
-
-static const char *code_reader (lua_State *L, void *ud, size_t *size) {
-  Code *code = (Code *)ud;
-  (void)L;
-  *size = code->size;
-  code->size = 0;
-  return *size > 0 ? code->p : NULL;
-}
-
-
-static void read_function (lua_State *L, Decoder *d, lua_Integer kept) {
-  Code code;
-  Build *f;
-  uint64_t size = get_u64(L, d);
-  code.p = (const char *)get_bytes(L, d, size);
-  code.size = (size_t)size;
-  if (lua_load(L, code_reader, &code, "=message", "b") != LUA_OK) lua_error(L);
-  if (kept >= 0) keep(L, d, kept);
-  f = open_frame(L, d, T_FUNCTION, BUILD_UPVALUE);
-  f->array = (uint32_t)get_byte(L, d);
-}
-
-
-static void read_transfer (lua_State *L, Decoder *d, lua_Integer kept) {
-  uint32_t n = get_count(L, d);
-  int nodes = slot_table(L, d, SLOT_NODES);
-  Build *f;
-  if (n == 0) damaged(L);  /* the first is called */
-  lua_createtable(L, (int)n, 1);
-  lua_pushinteger(L, (lua_Integer)n);
-  lua_setfield(L, -2, "n");
-  lua_pushvalue(L, -1);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, nodes);
-  if (kept >= 0) keep(L, d, kept);
-  f = open_frame(L, d, T_TRANSFER, BUILD_RESULT);
-  f->array = n;
-}
-
-
-/* Pushes a module that the message names; returns its number. */
-static lua_Integer read_module (lua_State *L, Decoder *d) {
-  uint32_t i = get_u32(L, d);
-  if (i >= d->modules) damaged(L);
-  lua_rawgeti(L, d->slots + SLOT_MODULES, (lua_Integer)i);
-  return (lua_Integer)i;
-}
-
-
-static void read_string (lua_State *L, Decoder *d) {
+void read_string (lua_State *L, Decoder *d) {
   int tag = get_byte(L, d) & ~TAG_KEPT;
   uint64_t n;
   if (tag == T_SHORT) n = (uint64_t)get_byte(L, d);
@@ -263,34 +103,11 @@ static void read_string (lua_State *L, Decoder *d) {
 }
 
 
-/* A field of a module, by name; the module may load it now. Of a library of Lua
-** itself it may be missing: the receiver was not given it. */
-static void read_field (lua_State *L, Decoder *d) {
-  lua_Integer i = read_module(L, d);
-  read_string(L, d);
-  if (!lua_istable(L, -2)) {
-    lua_pop(L, 2);
-    lua_pushnil(L);
-    return;
-  }
-  lua_pushvalue(L, -1);
-  if (lua_gettable(L, -3) == LUA_TNIL) {
-    lua_rawgeti(L, d->slots + SLOT_MODULES, -1 - i);
-    if (lua_isstring(L, -1))  /* not a library of Lua: its name is kept */
-      luaL_error(L, "module '%s' has no '%s' in this isolate",
-                 lua_tostring(L, -1), lua_tostring(L, -3));
-    lua_pop(L, 1);
-  }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
-}
-
-
 /* An earlier value; nil if that went by name and is not here. */
 static void read_ref (lua_State *L, Decoder *d) {
   uint64_t offset = get_u64(L, d);
   if (offset >= (uint64_t)(d->p - d->m->bytes)) damaged(L);
-  lua_rawgeti(L, slot_table(L, d, SLOT_KEPT), (lua_Integer)offset);
+  lua_rawgeti(L, decoder_table(L, d, SLOT_KEPT), (lua_Integer)offset);
   d->node = isnode(L, d, -1);
 }
 
@@ -319,7 +136,7 @@ static void read_short (lua_State *L, Decoder *d) {
 
 /* A string that will come again. */
 static void read_newword (lua_State *L, Decoder *d) {
-  int words = slot_table(L, d, SLOT_WORDS);
+  int words = decoder_table(L, d, SLOT_WORDS);
   read_short(L, d);
   lua_pushvalue(L, -1);
   lua_rawseti(L, words, (lua_Integer)++d->words);
@@ -414,7 +231,7 @@ static int read_value (lua_State *L, Decoder *d) {
     case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
     default: damaged(L);
   }
-  if (kept >= 0) keep(L, d, kept);
+  if (kept >= 0) decoder_keep(L, d, kept);
   return 1;
 }
 
@@ -465,40 +282,6 @@ static void put_metatable (lua_State *L, Decoder *d, Build *f) {
 }
 
 
-static void put_upvalue (lua_State *L, Decoder *d, Build *f) {
-  f->i++;
-  if (d->node) {
-    lua_pushvalue(L, -2);
-    lua_pushinteger(L, (lua_Integer)f->i);
-    lua_rotate(L, -3, -1);
-    add_action(L, d, ACTION_UPVALUE);
-  }
-  else if (lua_setupvalue(L, -2, (int)f->i) == NULL) damaged(L);
-}
-
-
-/* A carried global: the first of that name in the message counts. */
-static void put_global (lua_State *L, Decoder *d, Build *f) {
-  int globals = slot_table(L, d, SLOT_GLOBALS);
-  f->hash--;
-  lua_pushvalue(L, -2);
-  if (lua_rawget(L, globals) != LUA_TNIL) {
-    lua_pop(L, 3);
-    return;
-  }
-  lua_pop(L, 1);
-  if (d->node) {
-    lua_pushvalue(L, -2);
-    lua_pushlightuserdata(L, (void *)&LATER);
-    lua_rawset(L, globals);
-    lua_pushvalue(L, globals);
-    lua_insert(L, -3);
-    add_action(L, d, ACTION_FIELD);
-  }
-  else lua_rawset(L, globals);
-}
-
-
 static void put_value (lua_State *L, Decoder *d, Build *f) {
   switch (f->stage) {
     case BUILD_ARRAY: put_element(L, d, f); break;
@@ -521,6 +304,12 @@ static void put_value (lua_State *L, Decoder *d, Build *f) {
 ** Going on with a frame: true if it wants another value, false at its end
 ** ======================================================= */
 
+/* No table takes a nil as a key. */
+static inline int nil_comes (const Decoder *d) {
+  return d->p < d->end && *d->p == T_NIL;
+}
+
+
 /* Scalars, the most of all values, go straight into their table, while there
 ** is fuel. */
 static int table_next (lua_State *L, Decoder *d, Build *f) {
@@ -531,7 +320,7 @@ static int table_next (lua_State *L, Decoder *d, Build *f) {
   if (f->stage == BUILD_ARRAY) f->stage = BUILD_KEY;
   for (; f->hash > 0; f->hash--) {
     if (f->stage == BUILD_VALUE) return 1;  /* of a key that is no scalar */
-    if (--d->fuel <= 0 || !read_scalar(L, d)) return 1;
+    if (--d->fuel <= 0 || nil_comes(d) || !read_scalar(L, d)) return 1;
     f->stage = BUILD_VALUE;
     if (!read_scalar(L, d)) return 1;
     f->stage = BUILD_KEY;
@@ -539,53 +328,6 @@ static int table_next (lua_State *L, Decoder *d, Build *f) {
   }
   f->stage = BUILD_METATABLE;
   return f->kind == T_OBJECT;
-}
-
-
-/* Joins upvalue 'f->i + 1' with one that an earlier function has. */
-static void join (lua_State *L, Decoder *d, Build *f) {
-  uint64_t offset = get_u64(L, d);
-  int upvalue = get_byte(L, d);
-  int kept = slot_table(L, d, SLOT_KEPT);
-  lua_rawgeti(L, kept, (lua_Integer)offset);
-  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1) ||
-      lua_upvalueid(L, -1, upvalue) == NULL ||
-      lua_upvalueid(L, -2, (int)f->i + 1) == NULL) damaged(L);
-  lua_upvaluejoin(L, -2, (int)f->i + 1, -1, upvalue);
-  lua_pop(L, 1);
-}
-
-
-static int function_next (lua_State *L, Decoder *d, Build *f) {
-  while (f->stage == BUILD_UPVALUE && f->i < f->array) {
-    switch (get_byte(L, d)) {
-      case CELL_NEW: return 1;
-      case CELL_ENV:
-        lua_pushglobaltable(L);
-        if (lua_setupvalue(L, -2, (int)f->i + 1) == NULL) damaged(L);
-        break;
-      case CELL_SHARED: join(L, d, f); break;
-      default: damaged(L);
-    }
-    f->i++;
-  }
-  if (f->stage == BUILD_UPVALUE) {
-    f->stage = BUILD_GLOBAL;
-    f->hash = get_count(L, d);
-  }
-  if (f->hash == 0) return 0;
-  read_string(L, d);
-  return 1;
-}
-
-
-/* A node is complete; so are all that it was made of. */
-static void end_transfer (lua_State *L, Decoder *d) {
-  lua_pushvalue(L, -1);
-  lua_pushnil(L);
-  lua_pushnil(L);
-  add_action(L, d, ACTION_REBUILD);
-  d->node = 1;
 }
 
 
@@ -610,58 +352,6 @@ static int wants (lua_State *L, Decoder *d) {
   return 0;
 }
 
-/* }====================================================== */
-
-
-/* {======================================================
-** Stages of the message
-** ======================================================= */
-
-/* The clock is asked now and then only. */
-static int out_of_time (Decoder *d) {
-  if (--d->fuel > 0) return 0;
-  d->fuel = FUEL;
-  return d->deadline < NEVER && clock_now() >= d->deadline;
-}
-
-
-/* 1. Requires the modules, one by one: number -> module; and under -1 - number
-** the name, unless it is one of Lua's own libraries. */
-static void stage_modules (lua_State *L, Decoder *d) {
-  uint64_t offset = get_u64(L, d);
-  const unsigned char *values;
-  d->values = get_u32(L, d);
-  values = d->p;
-  if (offset != 0) {
-    int modules = slot_table(L, d, SLOT_MODULES);
-    uint32_t i;
-    if (offset < HEADER_SIZE || offset > d->m->size) damaged(L);
-    d->p = d->m->bytes + offset;
-    d->modules = get_count(L, d);
-    for (i = 0; i < d->modules; i++) {
-      int standard = get_byte(L, d);
-      read_string(L, d);
-      if (standard) {
-        lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-        lua_insert(L, -2);
-        lua_rawget(L, -2);
-        lua_remove(L, -2);
-      }
-      else {
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, modules, -1 - (lua_Integer)i);
-        if (lua_getglobal(L, "require") != LUA_TFUNCTION)
-          luaL_error(L, "no `require` for '%s' here", lua_tostring(L, -2));
-        lua_insert(L, -2);
-        lua_call(L, 1, 1);  /* the user's code, which may receive, too */
-      }
-      lua_rawseti(L, modules, (lua_Integer)i);
-    }
-    d->end = d->m->bytes + offset;
-  }
-  d->p = values;
-}
-
 
 /* The value at the top is complete, or (not 'complete') a frame was opened
 ** for it: puts it where it belongs, and all that it completes in turn. */
@@ -682,6 +372,12 @@ static void settle (lua_State *L, Decoder *d, int complete) {
   }
 }
 
+/* }====================================================== */
+
+
+/* {======================================================
+** A message
+** ======================================================= */
 
 /* 2. Builds the values. False if time is up. */
 static int stage_values (lua_State *L, Decoder *d) {
@@ -697,126 +393,6 @@ static int stage_values (lua_State *L, Decoder *d) {
   }
 }
 
-
-/* 3. and 5. A carried global is set where there is none of its name. */
-static void set_globals (lua_State *L, Decoder *d) {
-  int top = lua_gettop(L), globals = d->slots + SLOT_GLOBALS;
-  if (lua_isnil(L, globals)) return;
-  lua_pushglobaltable(L);
-  lua_pushnil(L);
-  while (lua_next(L, globals)) {  /* _G, name, value */
-    lua_pushvalue(L, -2);
-    if (lua_rawget(L, top + 1) == LUA_TNIL &&
-        lua_touserdata(L, -2) != (const void *)&LATER) {
-      lua_pushvalue(L, -3);
-      lua_pushvalue(L, -3);
-      lua_rawset(L, top + 1);
-    }
-    lua_pop(L, 2);
-  }
-  lua_settop(L, top);
-}
-
-
-int decoder_note_hook (lua_State *L) {
-  lua_Debug ar;  /* the function that was hooked has called us, as it were */
-  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
-      strcmp(ar.namewhat, "hook") == 0)
-    state_find(L)->hooked = 1;
-  return 1;
-}
-
-
-/* Calls what rebuilds the node at the top, and keeps its result there. */
-static void rebuild (lua_State *L, Decoder *d) {
-  int node = lua_gettop(L), i, n, status;
-  lua_getfield(L, node, "n");
-  n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  luaL_checkstack(L, n + LUA_MINSTACK, "too many results of __transfer");
-  lua_pushcfunction(L, decoder_note_hook);
-  for (i = 1; i <= n; i++) lua_rawgeti(L, node, i);
-  d->S->rebuilding++;
-  status = lua_pcall(L, n - 1, 1, node + 1);  /* it may receive messages itself */
-  d->S->rebuilding--;
-  if (status != LUA_OK) lua_error(L);
-  lua_setfield(L, node, "value");
-  lua_pop(L, 1);
-  lua_pushboolean(L, 1);
-  lua_setfield(L, node, "done");
-}
-
-
-/* If the value at 'idx' is a node, replaces it by what it was rebuilt to.
-** False if that is still to come. */
-static int resolve (lua_State *L, Decoder *d, int idx) {
-  int done;
-  if (!isnode(L, d, idx)) return 1;
-  lua_getfield(L, idx, "done");
-  done = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  if (done) {
-    lua_getfield(L, idx, "value");
-    lua_replace(L, idx);
-  }
-  return done;
-}
-
-
-/* Does what is noted at the top: what, a, b, c. An action on a node that is
-** not yet rebuilt (it is made of itself) is put off. */
-static void act (lua_State *L, Decoder *d) {
-  int a = lua_gettop(L) - 2, b = a + 1, c = a + 2;
-  int what = (int)lua_tointeger(L, a - 1);
-  if (what == ACTION_REBUILD) {
-    lua_settop(L, a);
-    rebuild(L, d);
-    return;
-  }
-  if (!resolve(L, d, b) || !resolve(L, d, c)) {
-    add_action(L, d, what);
-    return;
-  }
-  switch (what) {
-    case ACTION_FIELD:
-      if (lua_isnil(L, b)) luaL_error(L, "a key was rebuilt as nil");
-      lua_rawset(L, a);
-      break;
-    case ACTION_UPVALUE:
-      if (lua_setupvalue(L, a, (int)lua_tointeger(L, b)) == NULL) damaged(L);
-      break;
-    case ACTION_METATABLE:
-      lua_settop(L, b);
-      if (lua_istable(L, b)) lua_setmetatable(L, a);
-      break;
-    case ACTION_ROOT:
-      lua_settop(L, b);
-      lua_replace(L, (int)lua_tointeger(L, a));
-      break;
-  }
-}
-
-
-/* 4. Rebuilds nodes and puts them in their places. False if time is up. */
-static int stage_actions (lua_State *L, Decoder *d) {
-  int top = lua_gettop(L), i;
-  while (d->action < d->actions) {
-    if (out_of_time(d)) return 0;
-    for (i = 1; i <= ACTION_SIZE; i++)
-      lua_rawgeti(L, d->slots + SLOT_ACTIONS, d->action * ACTION_SIZE + i);
-    d->action++;
-    act(L, d);
-    lua_settop(L, top);
-  }
-  return 1;
-}
-
-/* }====================================================== */
-
-
-/* {======================================================
-** A message
-** ======================================================= */
 
 void decoder_stop (Decoder *d) {
   Message *m = d->m;
@@ -857,37 +433,6 @@ void decoder_take (Decoder *d, State *S, Message *m) {
 void decoder_borrow (Decoder *d, State *S, Message *m) {
   decoder_take(d, S, m);
   d->borrowed = 1;
-}
-
-
-int decode_scalar (lua_State *L, const Message *m) {
-  const unsigned char *p = m->bytes + HEADER_SIZE;
-  uint64_t names;
-  uint32_t count;
-  if (m->size <= HEADER_SIZE) return 0;
-  memcpy(&names, m->bytes, sizeof(names));
-  memcpy(&count, m->bytes + sizeof(names), sizeof(count));
-  if (names != 0 || count != 1) return 0;
-  switch (*p++) {
-    case T_NIL: lua_pushnil(L); return 1;
-    case T_FALSE: lua_pushboolean(L, 0); return 1;
-    case T_TRUE: lua_pushboolean(L, 1); return 1;
-    case T_INT8: {
-      int64_t i;
-      if (m->size != HEADER_SIZE + 1 + sizeof(i)) return 0;
-      memcpy(&i, p, sizeof(i));
-      lua_pushinteger(L, (lua_Integer)i);
-      return 1;
-    }
-    case T_FLOAT: {
-      lua_Number x;
-      if (m->size != HEADER_SIZE + 1 + sizeof(x)) return 0;
-      memcpy(&x, p, sizeof(x));
-      lua_pushnumber(L, x);
-      return 1;
-    }
-    default: return 0;
-  }
 }
 
 

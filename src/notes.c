@@ -9,7 +9,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
-#include "encode.h"
+#include "encoder.h"
 
 
 void note_value (Encoder *E) {
@@ -67,3 +67,58 @@ int note_refused (Encoder *E) {
   note_set(E, E->notes, "refused");
   return 1;
 }
+
+
+/* {======================================================
+** The message is written, and thrown away. What is refused is left out in the
+** next try.
+** ======================================================= */
+
+#define REFUSALS_SHOWN	50
+
+
+#define REFUSALS_SHOWN	50
+
+/* Arguments: encoder, table of refusals, value. Returns the notes. */
+static int explain_try (lua_State *L) {
+  Encoder *E = (Encoder *)lua_touserdata(L, 1);
+  E->L = L;
+  E->slots = 4;
+  do {
+    encoder_start(E);
+    lua_pushvalue(L, 2);
+    lua_replace(L, E->slots + SLOT_REFUSED);
+    lua_newtable(L);
+    lua_replace(L, E->slots + SLOT_NOTES);
+  } while (!put_all(E, 3));
+  lua_pushvalue(L, E->slots + SLOT_NOTES);
+  return 1;
+}
+
+
+void encode_explain (lua_State *L, State *S) {
+  Encoder *E = encoder_new(L);  /* value, encoder */
+  int value = lua_gettop(L) - 1, i;
+  E->S = S;
+  E->roots = ROOT_MESSAGE;
+  lua_newtable(L);
+  for (i = 0; i < REFUSALS_SHOWN; i++) {
+    E->fresh = E->anchoring = 0;
+    E->explaining = 1;
+    lua_pushcfunction(L, explain_try);
+    lua_pushvalue(L, value + 1);
+    lua_pushvalue(L, value + 2);
+    lua_pushvalue(L, value);
+    if (lua_pcall(L, 3, 1, 0) == LUA_OK) {
+      lua_replace(L, value);
+      lua_settop(L, value);
+      return;
+    }
+    if (E->refused == NULL) break;  /* not a refusal: the user's own error */
+    lua_rawsetp(L, value + 2, E->refused);
+    E->refused = NULL;
+  }
+  lua_error(L);
+}
+
+/* }====================================================== */

@@ -9,7 +9,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
-#include "encode.h"
+#include "encoder.h"
 
 
 /* How many steps of a long path are shown at either end. */

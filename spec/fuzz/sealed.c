@@ -72,3 +72,6 @@ static int sealed_pcallk (lua_State *L, int nargs, int nresults, int handler,
 #define Code		DecoderCode  /* it has a type of that name */
 
 #include "../../src/decode.c"
+#include "../../src/decode_function.c"
+#include "../../src/decode_name.c"
+#include "../../src/decode_transfer.c"

@@ -77,6 +77,11 @@ function values.seeds(core)
   seeds.text = "just a string"
   seeds.none = {}
 
+  seeds.words = {}
+  for i = 1, 40 do
+    seeds.words[i] = { name = "a name that comes again", ["key " .. i % 9] = "value " .. i % 7, tags = { "x", "y", i } }
+  end
+
   local shared = { ("s"):rep(300) }
   seeds.shared = { shared, { shared }, name = shared, again = shared[1] }
 
