@@ -322,13 +322,13 @@ int put_value (Encoder *E, int asclass) {
 ** (which are written)? Lua walks a table's array part in order; an integer
 ** that comes out of order was in the hash part, and goes as a pair. */
 static int next_element (Encoder *E, Frame *f, int idx) {
-  lua_Integer key;
+  lua_Integer key, next = (lua_Integer)f->array + 1;
   if (f->inhash || !lua_isinteger(E->L, idx)) return 0;
   key = lua_tointeger(E->L, idx);
-  if (key <= (lua_Integer)f->array || (lua_Unsigned)key > f->length ||
-      key - (lua_Integer)f->array > (lua_Integer)f->array + 16 ||
-      key >= INT32_MAX) return 0;
-  while ((lua_Integer)++f->array < key) put_byte(E, T_NIL);
+  if (key < next || (lua_Unsigned)key > f->length || key >= INT32_MAX ||
+      key - next > next + 14) return 0;
+  for (; next < key; next++) put_byte(E, T_NIL);
+  f->array = (uint32_t)key;
   return 1;
 }
 
@@ -430,6 +430,7 @@ static void forget (Encoder *E) {
 void encoder_start (Encoder *E) {
   E->depth = E->root = E->modules = 0;
   E->again = E->called = 0;
+  E->harmless = NULL;
   E->notes = E->anchors = 0;
   writer_reset(&E->w);
   forget(E);

@@ -20,6 +20,7 @@ int metafield (lua_State *L, const char *name) {
 /* Calls the user's code, which may send messages itself. */
 static void call_user (Encoder *E, int nargs, int nresults) {
   E->called = 1;
+  E->harmless = NULL;
   if (lua_pcall(E->L, nargs, nresults, 0) == LUA_OK) return;
   writer_reset(&E->w);  /* all that was written is not kept until a collection */
   lua_error(E->L);
@@ -64,6 +65,8 @@ static void open_transfer (Encoder *E) {
 
 int by_metatable (Encoder *E) {
   lua_State *L = E->L;
+  const void *class = lua_topointer(L, -1);
+  if (class == E->harmless) return 0;  /* many objects, few classes */
   if (metafield(L, "__transfer")) {
     if (!lua_toboolean(L, -1)) {
       lua_pop(L, 2);
@@ -81,6 +84,7 @@ int by_metatable (Encoder *E) {
     lua_pop(L, 2);
     refuse_kind(E);
   }
+  E->harmless = class;
   return 0;
 }
 

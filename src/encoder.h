@@ -55,6 +55,7 @@ typedef struct Encoder {
   int anchoring;		/* all that is written is kept alive */
   lua_Integer anchors;		/* how much of it */
   int modules;			/* how many modules the message names */
+  const void *harmless;		/* the last metatable that asks for nothing */
   Roots roots;
   int root;			/* the value that is written, from 1 */
   Spine spine;
