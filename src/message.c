@@ -39,7 +39,6 @@ void shared_release (void *s) {
 /* Makes a message of 'm', a block that has room for 'size' bytes, or NULL. */
 static Message *fresh (Message *m, size_t size) {
   if (m != NULL) {
-    if (size >= LARGE_BLOCK) block_prefer_huge(m, size);
     memset(m, 0, offsetof(Message, bytes));
     m->size = size;
   }
@@ -49,7 +48,9 @@ static Message *fresh (Message *m, size_t size) {
 
 Message *message_new (size_t size) {
   size_t room = size < SMALL ? SMALL : size;
-  return fresh((Message *)malloc(offsetof(Message, bytes) + room), size);
+  Message *m = (Message *)malloc(offsetof(Message, bytes) + room);
+  if (m != NULL && size >= LARGE_BLOCK) block_prefer_huge(m, size);
+  return fresh(m, size);
 }
 
 
