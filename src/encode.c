@@ -21,8 +21,9 @@
 /* A string of this length or more is written once and then referred to. */
 #define LONG_STRING	256
 
-/* A message that has so many bytes is large enough to look for words. */
-#define WORDS_FROM	1024
+/* A message that has so many short strings is large enough to look for words
+** among the next ones. */
+#define WORDS_FROM	32
 
 
 void encoder_grow (Encoder *E, size_t n) {
@@ -161,7 +162,7 @@ void put_plain (Encoder *E, int idx) {
 ** the user's is called meanwhile, its address may become another string's.) */
 static void put_short (Encoder *E, const char *s, size_t len) {
   unsigned char *to = room(E, len + 2);
-  int word = (here(E) < WORDS_FROM || E->anchoring) ? 0
+  int word = (++E->strings <= WORDS_FROM || E->anchoring) ? 0
              : words_meet(&E->words, s);
   if (word > 0) {
     to[0] = T_WORD;
@@ -429,6 +430,7 @@ static void forget (Encoder *E) {
 
 void encoder_start (Encoder *E) {
   E->depth = E->root = E->modules = 0;
+  E->strings = 0;
   E->again = E->called = 0;
   E->harmless = NULL;
   E->notes = E->anchors = 0;

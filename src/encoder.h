@@ -47,6 +47,7 @@ typedef struct Encoder {
   Writer w;
   Seen seen;
   Words words;
+  size_t strings;		/* short ones that were written */
   Frame *frames;
   int depth, size;
   int fresh;			/* the by-name index was looked at; 2: anew */
