@@ -59,7 +59,7 @@ local tables = {
   { "more strings that come again than there are words", sequence(4000, function(i)
     return { name = "name " .. i % 400, ["key " .. i % 300] = "name " .. i % 7, [i % 2 == 0] = ("x"):rep(i % 300) }
   end) },
-  { "strings of megabytes, and what comes after them", { ("a"):rep(9 << 20), 1, ("b"):rep(5 << 20), "end" } },
+  { "strings of megabytes, and what comes after them", { ("a"):rep(17 << 20), 1, ("b"):rep(5 << 20), "end" } },
   { "a list with holes", { 1, nil, 3, nil, nil, 6, n = 7 } },
   { "a list and names together", { "a", "b", x = 1, y = 2, [-1] = "c" } },
   { "keys of every simple kind",

@@ -446,7 +446,7 @@ int working_directory (char *buffer, size_t size) {
 
 void block_prefer_huge (void *block, size_t size) {
 #if defined(MADV_HUGEPAGE)
-  const uintptr_t page = LARGE_BLOCK / 2;  /* a huge one, or several */
+  const uintptr_t page = 2 * 1024 * 1024;  /* a huge one, or several */
   uintptr_t first = ((uintptr_t)block + page - 1) / page * page;
   uintptr_t end = ((uintptr_t)block + size) / page * page;
   if (first < end) madvise((void *)first, end - first, MADV_HUGEPAGE);

@@ -149,8 +149,9 @@ double clock_now (void);		/* seconds, monotonic */
 int processors (void);			/* that this process may use */
 void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 
-/* Blocks of this size or more are worth a word to the system. */
-#define LARGE_BLOCK	((size_t)4 * 1024 * 1024)
+/* Blocks of this size or more are worth a word to the system. (Smaller ones
+** are soon met in memory that is warm, and a huge page may not be.) */
+#define LARGE_BLOCK	((size_t)16 * 1024 * 1024)
 
 /* A block that large was got and is about to be written: asks the system to
 ** give it huge pages, which cost half as much when they are first touched. Of
