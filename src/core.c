@@ -753,9 +753,9 @@ static State *state_new (lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   S->isolate = state_isolate(L);
-  S->encoder = encoder_new(L);
+  S->encoder = S->kept_encoder = encoder_new(L);
   anchor(L, &S->encoder);
-  S->decoder = decoder_new(L);
+  S->decoder = S->kept_decoder = decoder_new(L);
   anchor(L, &S->decoder);
   lua_pushglobaltable(L);
   S->globals = lua_topointer(L, -1);
@@ -814,7 +814,6 @@ int luaopen_isolate_core (lua_State *L) {
     {"name_find", core_name_find},
     {"name_post", core_name_post},
     {"name_remove", core_name_remove},
-    {"next", receive_next},
     {"now", core_now},
     {"off_error", core_off_error},
     {"off_exit", core_off_exit},
@@ -866,6 +865,10 @@ int luaopen_isolate_core (lua_State *L) {
   }
   luaL_newlibtable(L, functions);
   lua_insert(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
+  lua_pushcclosure(L, receive_next, 2);
+  lua_setfield(L, -3, "next");
   luaL_setfuncs(L, functions, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
   lua_setfield(L, -2, "ports");

@@ -479,8 +479,11 @@ static Encoder *push_encoder (lua_State *L, State *S, Roots roots) {
 /* The encoder, at 'idx', has done its work. (After an error it is garbage.) */
 static void give_back (lua_State *L, State *S, Encoder *E, int idx) {
   if (S->encoder != NULL) return;
-  lua_pushvalue(L, idx);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &S->encoder);
+  if (E != S->kept_encoder) {
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &S->encoder);
+    S->kept_encoder = E;
+  }
   S->encoder = E;
 }
 

@@ -51,9 +51,13 @@ static Decoder *push_decoder (lua_State *L, State *S) {
 
 /* The decoder, at 'idx', has done its work. */
 static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
-  if (S->decoder != NULL || !lua_checkstack(L, 1)) return;
-  lua_pushvalue(L, idx);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
+  if (S->decoder != NULL) return;
+  if (d != S->kept_decoder) {
+    if (!lua_checkstack(L, 1)) return;
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
+    S->kept_decoder = d;
+  }
   S->decoder = d;
 }
 
@@ -339,14 +343,19 @@ static void ring_for_rest (State *S) {
 }
 
 
-/* Pushes the function that handles the first message in the inbox at once (the
-** loop's table says so), if there is one and the message can be taken now. */
-static int push_handler (lua_State *L, State *S) {
+/* Can the first message in the inbox be taken now, and built at once? */
+static int takes_straight (State *S) {
   const Message *m = S->inbox.head;
-  if (m == NULL || m->size >= LARGE || S->control.head != NULL ||
-      S->pauses != NULL || (S->receiving != NULL && !S->slicing)) return 0;
+  return m != NULL && m->size < LARGE && S->control.head == NULL &&
+         S->pauses == NULL && (S->receiving == NULL || S->slicing);
+}
+
+
+/* Pushes the function that it goes to straight away (the loop's table says so),
+** if there is one. */
+static int push_handler (lua_State *L, State *S) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
-  lua_rawgeti(L, -1, (lua_Integer)m->port);
+  lua_rawgeti(L, -1, (lua_Integer)S->inbox.head->port);
   lua_remove(L, -2);
   if (!lua_isnil(L, -1)) return 1;
   lua_pop(L, 1);
@@ -398,7 +407,7 @@ int receive_take (lua_State *L) {
     }
     while (S->inbox.head != NULL) {
       Decoder *d;
-      if (!whole && push_handler(L, S)) {
+      if (!whole && takes_straight(S) && push_handler(L, S)) {
         lua_pushboolean(L, 1);
         return 1;
       }
@@ -429,37 +438,46 @@ int receive_take (lua_State *L) {
 
 /* next() -> handler, message: what is there now, and its port has a handler for.
 ** Or nil, port id, ok, value: it could not be built, or the handler has gone
-** meanwhile. Or nothing. */
+** since the last message. Or nothing. Upvalues: the State, the handlers. */
 int receive_next (lua_State *L) {
   State *S = state_of(L);
   uint64_t port;
-  Decoder *d;
   lua_settop(L, 0);
   mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
-  if (!push_handler(L, S)) return 0;
+  if (!takes_straight(S)) return 0;
+  port = S->inbox.head->port;
+  if (port != S->straight) {  /* else it had a handler: that is looked up below */
+    if (!push_handler(L, S)) return 0;
+    lua_settop(L, 0);
+    S->straight = port;
+  }
+  lua_pushboolean(L, 1);
   if (decode_scalar(L, S->inbox.head)) {
     spares_keep(&S->spares, next_message(S));
     ring_for_rest(S);
+  }
+  else {
+    Decoder *d;
+    lua_settop(L, 0);
+    d = push_decoder(L, S);
+    decoder_take(d, S, next_message(S));
+    ring_for_rest(S);
+    receive_small(L, S, d);
+    give_back(L, S, d, 1);
+    lua_remove(L, 1);
+    interrupt_check(L, S->isolate);
+    lua_settop(L, 2);
+  }
+  if (lua_rawgeti(L, lua_upvalueindex(2), (lua_Integer)port) != LUA_TNIL &&
+      lua_toboolean(L, 1)) {
+    lua_insert(L, 2);
     return 2;
   }
-  port = S->inbox.head->port;
-  d = push_decoder(L, S);
-  decoder_take(d, S, next_message(S));
-  ring_for_rest(S);
-  receive_small(L, S, d);
-  give_back(L, S, d, 2);
-  interrupt_check(L, S->isolate);
-  lua_settop(L, 4);  /* handler, decoder, ok, value */
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
-  lua_rawgeti(L, -1, (lua_Integer)port);
-  if (lua_toboolean(L, 3) && lua_rawequal(L, 1, -1)) {
-    lua_pushvalue(L, 4);
-    return 2;
-  }
+  S->straight = 0;
+  lua_settop(L, 2);  /* ok, value */
   lua_pushnil(L);
   lua_pushinteger(L, (lua_Integer)port);
-  lua_pushvalue(L, 3);
-  lua_pushvalue(L, 4);
+  lua_rotate(L, 1, 2);
   return 4;
 }
 

@@ -21,6 +21,8 @@ typedef struct State {
   struct Isolate *isolate;	/* counted */
   struct Encoder *encoder;	/* NULL while it is used; then a new one serves */
   struct Decoder *decoder;	/* the same */
+  struct Encoder *kept_encoder;	/* what the registry holds for that */
+  struct Decoder *kept_decoder;
   struct Hold *holds;		/* of all its SendPorts, see port.c */
   struct Wait *waits;		/* for channels, see channellib.c */
   Names names;
@@ -29,6 +31,7 @@ typedef struct State {
   const void *capability_class;
   const void *box_class;
   Spares spares;
+  uint64_t straight;		/* the last port that a handler was found for */
   Queue inbox;			/* taken from the mailbox, not yet handled */
   Queue control;
   lua_State *receiving;		/* builds a large message, or NULL */
