@@ -27,6 +27,7 @@ build = {
     -- begin files (written by `make rockspec`)
     ["isolate.core"] = {
       sources = {
+        "src/boot.c",
         "src/box.c",
         "src/channel.c",
         "src/channellib.c",

@@ -9,6 +9,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "boot.h"
 #include "box.h"
 #include "channellib.h"
 #include "core.h"
@@ -33,9 +34,6 @@ const char STATE_KEY = 0;
 const char PORTS_KEY = 0;
 const char HANDLERS_KEY = 0;
 const char TASKS_KEY = 0;
-
-/* Registry, of a spawned isolate: its control block. */
-static const char ISOLATE_KEY = 0;
 
 /* Registry: a function to call before a main isolate ends. */
 static const char CLOSING_KEY = 0;
@@ -425,12 +423,7 @@ static int core_last (lua_State *L) {
   SendPort *p = sendport_check(L, S, 1);
   Roots roots = strcmp(luaL_checkstring(L, 2), "result") == 0 ? ROOT_RESULT
                                                               : ROOT_EXIT;
-  Message *m = encode(L, S, 3, roots, p->id);
-  Isolate *iso = S->isolate;
-  message_free(iso->last);
-  shared_release(iso->last_box);
-  iso->last = m;
-  iso->last_box = (Mailbox *)shared_retain(p->box);
+  isolate_last(S->isolate, p->box, encode(L, S, 3, roots, p->id));
   return 0;
 }
 
@@ -457,10 +450,11 @@ static int core_check (lua_State *L) {
 }
 
 
-/* boot() -> reply port or nil, function, arguments… */
-static int core_boot (lua_State *L) {
-  State *S = state_of(L);
-  return receive_values(L, S, &S->isolate->boot);
+/* at_return(fn): 'fn' gets what the isolate's function returns, in its task */
+static int core_at_return (lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &RETURN_KEY);
+  return 0;
 }
 
 
@@ -476,7 +470,7 @@ static int core_setup (lua_State *L) {
 static int core_restrict (lua_State *L) {
   Isolate *iso = state_of(L)->isolate;
   if (lua_toboolean(L, 1)) libraries_restrict(L, iso);
-  lua_pushboolean(L, iso->libs != ~0);
+  lua_pushboolean(L, iso->libs != LIBRARIES_ALL);
   return 1;
 }
 
@@ -719,15 +713,9 @@ State *state_find (lua_State *L) {
 }
 
 
-/* The control block of a state that opens the module: a spawned isolate has
-** one, any other state becomes a main isolate. */
-static Isolate *state_isolate (lua_State *L) {
-  Isolate *iso;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &ISOLATE_KEY);
-  iso = (Isolate *)lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (iso != NULL) return (Isolate *)shared_retain(iso);
-  iso = isolate_new("main", 0);
+/* The control block of a state that opens the module by itself. */
+static Isolate *main_isolate (lua_State *L) {
+  Isolate *iso = isolate_new("main", 0);
   if (iso == NULL) luaL_error(L, "not enough memory");
   registry_add(iso);
   return iso;
@@ -741,8 +729,8 @@ static void anchor (lua_State *L, const void *key) {
 
 
 /* Pushes the State, a new one. It is entered when it is whole: what raises
-** before leaves none. */
-static State *state_new (lua_State *L) {
+** before leaves none. That of a spawned isolate is made before there is one. */
+static State *state_new (lua_State *L, int spawned) {
   State *S = (State *)lua_newuserdatauv(L, sizeof(*S), 0);
   memset(S, 0, sizeof(*S));
   queue_init(&S->inbox);
@@ -752,7 +740,7 @@ static State *state_new (lua_State *L) {
   lua_pushcfunction(L, state_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  S->isolate = state_isolate(L);
+  if (!spawned) S->isolate = main_isolate(L);
   S->encoder = S->kept_encoder = encoder_new(L);
   anchor(L, &S->encoder);
   S->decoder = S->kept_decoder = decoder_new(L);
@@ -768,9 +756,6 @@ static State *state_new (lua_State *L) {
   anchor(L, &TASKS_KEY);
   box_open(L, S);
   port_open(L, S);
-  if (S->isolate->paused)
-    receive_pause(S, control_message(L, CONTROL_PAUSE,
-                                     S->isolate->pause_capability));
   lua_pushvalue(L, -1);
   anchor(L, &STATE_KEY);
   return S;
@@ -782,7 +767,7 @@ static State *state_new (lua_State *L) {
 int luaopen_isolate_core (lua_State *L) {
   static const luaL_Reg functions[] = {
     {"answer", core_answer},
-    {"boot", core_boot},
+    {"at_return", core_at_return},
     {"capability", core_capability},
     {"channel", channellib_new},
     {"channel_close", channellib_close},
@@ -855,14 +840,17 @@ int luaopen_isolate_core (lua_State *L) {
     {"unpack", parcel_unpack},
     {NULL, NULL}
   };
+  State *S;
   luaL_checkversion(L);
   if (state_find(L) != NULL)  /* loaded again: the same state of affairs */
     lua_rawgetp(L, LUA_REGISTRYINDEX, &STATE_KEY);
   else {
     static const char here = 0;
     library_pin(&here);
-    state_new(L);
+    state_new(L, 0);
   }
+  S = (State *)lua_touserdata(L, -1);
+  S->opened = 1;
   luaL_newlibtable(L, functions);
   lua_insert(L, -2);
   lua_pushvalue(L, -1);
@@ -878,16 +866,23 @@ int luaopen_isolate_core (lua_State *L) {
   lua_setfield(L, -2, "tasks");
   lua_pushboolean(L, THREADS);
   lua_setfield(L, -2, "threads");
+  lua_pushboolean(L, S->isolate->root == S->isolate->id);
+  lua_setfield(L, -2, "main");
   return 1;
 }
 
 
-void core_preload (lua_State *L, Isolate *iso) {
-  lua_pushlightuserdata(L, iso);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &ISOLATE_KEY);
-  library_preload(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_isolate_core);
-  lua_setfield(L, -2, "isolate.core");
+void core_prepare (lua_State *L) {
+  state_new(L, 1);
   lua_pop(L, 1);
+  library_open(L, luaopen_isolate_core);
+}
+
+
+State *core_adopt (lua_State *L, Isolate *iso) {
+  State *S = state_find(L);
+  S->isolate = (Isolate *)shared_retain(iso);
+  if (iso->paused)
+    receive_pause(S, control_message(L, CONTROL_PAUSE, iso->pause_capability));
+  return S;
 }

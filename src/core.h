@@ -9,9 +9,14 @@
 #include "lua.h"
 
 #include "isolate.h"
+#include "state.h"
 
-/* Makes the module known to a spawned isolate's 'require'. */
-void core_preload (lua_State *L, Isolate *iso);
+/* Makes the State of a spawned isolate that comes later, and lets its 'require'
+** find the module. */
+void core_prepare (lua_State *L);
+
+/* The isolate is here: the State, which is returned, has it from now on. */
+State *core_adopt (lua_State *L, Isolate *iso);
 
 /* spawn(config, kind, fn, …), start(isolate): functions of the core, in
 ** spawn.c. */

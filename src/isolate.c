@@ -16,7 +16,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
-#include "core.h"
+#include "boot.h"
 #include "encode.h"
 #include "interrupt.h"
 #include "isolate.h"
@@ -25,7 +25,6 @@
 #include "port.h"
 #include "registry.h"
 #include "signals.h"
-#include "libraries.h"
 
 
 /* How long the end of a main isolate waits for one more of its descendants, in
@@ -99,6 +98,14 @@ Isolate *isolate_new (const char *name, uint64_t root) {
   }
   strcpy(iso->name, name);
   return iso;
+}
+
+
+void isolate_last (Isolate *iso, Mailbox *box, Message *m) {
+  message_free(iso->last);
+  shared_release(iso->last_box);
+  iso->last = m;
+  iso->last_box = (Mailbox *)shared_retain(box);
 }
 
 
@@ -274,26 +281,7 @@ static void warning (void *ud, const char *message, int tocont) {
 }
 
 
-/* Protected: all of an isolate's own Lua, from its libraries to its end. */
-static int live (lua_State *L) {
-  Isolate *iso = (Isolate *)lua_touserdata(L, 1);
-  lua_gc(L, LUA_GCSTOP);  /* nothing is garbage yet */
-  libraries_open(L, iso);
-  core_preload(L, iso);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &TORN_KEY);
-  iso->hookable = 1;
-  interrupt_check(L, iso);
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "isolate.boot");
-  lua_call(L, 1, 1);
-  lua_gc(L, LUA_GCRESTART);
-  lua_call(L, 0, 0);
-  return 0;
-}
-
-
-/* Tells of an error that left 'live', at the top of the stack: only what our
+/* Tells of an error that left 'boot', at the top of the stack: only what our
 ** own layer could not tell itself (no memory, say). */
 static int tell (lua_State *L) {
   Isolate *iso = (Isolate *)lua_touserdata(L, 1);
@@ -430,7 +418,8 @@ static void *isolate_main (void *arg) {
   L = lua_newstate(heap_alloc, &iso->heap);
   if (L != NULL) {
     lua_setwarnf(L, warning, &warnings);
-    status = protected(L, live, iso, 0);
+    status = protected(L, boot_prepare, iso, 0);
+    if (status == LUA_OK) status = protected(L, boot, iso, 0);
   }
   if (process_forked()) exit(EXIT_SUCCESS);  /* this thread is all there is */
   die(L, iso, status);

@@ -101,6 +101,10 @@ Isolate *isolate_new (const char *name, uint64_t root);
 ** nothing has happened. */
 int isolate_start (Isolate *iso);
 
+/* What it posts to 'box' at its end, in place of what it was to post. Takes 'm'
+** over. Its own thread. */
+void isolate_last (Isolate *iso, Mailbox *box, Message *m);
+
 /* True once it has ended. Any thread. */
 int isolate_ended (Isolate *iso);
 

@@ -193,7 +193,7 @@ static void setpath (lua_State *L, const char *field, const char *path) {
 }
 
 
-void libraries_open (lua_State *L, Isolate *iso) {
+void libraries_open (lua_State *L) {
   luaL_openlibs(L);
   lua_pushcfunction(L, std_print);
   lua_setglobal(L, "print");
@@ -209,11 +209,15 @@ void libraries_open (lua_State *L, Isolate *iso) {
   lua_pushcfunction(L, std_popen);
   lua_setfield(L, -2, "popen");
   lua_pop(L, 1);
+  seed(L);
+}
+
+
+void libraries_setpaths (lua_State *L, const Isolate *iso) {
   lua_getglobal(L, LUA_LOADLIBNAME);
   setpath(L, "path", iso->path);
   setpath(L, "cpath", iso->cpath);
   lua_pop(L, 1);
-  seed(L);
 }
 
 

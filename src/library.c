@@ -70,25 +70,95 @@ int library_has (lua_State *L) {
 }
 
 
-/* The loader of the module in upvalue 1; 'require' gives its name. */
+/* {======================================================
+** Loading, in an isolate
+**
+** That may be long after the program has begun, which may have changed its
+** globals, and what 'require' goes by. So the layer has globals of its own, and
+** a 'require' that knows our modules only.
+** ======================================================= */
+
+/* Registry: the layer's globals. */
+static const char GLOBALS_KEY = 0;
+
+
+/* The loader of the module in upvalue 1. */
 static int load (lua_State *L) {
   Module *m = (Module *)lua_touserdata(L, lua_upvalueindex(1));
-  lua_settop(L, 2);
   if (luaL_loadbufferx(L, m->code, m->size, m->name, "b") != LUA_OK)
     return lua_error(L);
-  lua_insert(L, 1);
-  lua_call(L, 2, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
+  lua_setupvalue(L, -2, 1);
+  lua_call(L, 0, 1);
   return 1;
 }
 
 
-void library_preload (lua_State *L) {
-  Module *m;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (m = head(); m != NULL; m = m->next) {
+/* Pushes the loader of a module, or nil. 'core' opens isolate.core. */
+static void push_loader (lua_State *L, const char *name, lua_CFunction core) {
+  Module *m = find(name);
+  if (m != NULL) {
     lua_pushlightuserdata(L, m);
     lua_pushcclosure(L, load, 1);
-    lua_setfield(L, -2, m->name);
+  }
+  else if (strcmp(name, "isolate.core") == 0) lua_pushcfunction(L, core);
+  else lua_pushnil(L);
+}
+
+
+/* __index of package.preload. Upvalue 1 opens isolate.core. */
+static int preload_index (lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  push_loader(L, lua_tostring(L, 2), lua_tocfunction(L, lua_upvalueindex(1)));
+  return 1;
+}
+
+
+/* The layer's 'require'. Upvalue 1 opens isolate.core. */
+static int require (lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, 2, name);
+  if (lua_toboolean(L, -1)) return 1;
+  push_loader(L, name, lua_tocfunction(L, lua_upvalueindex(1)));
+  lua_call(L, 0, 1);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 2, name);
+  return 1;
+}
+
+
+void library_open (lua_State *L, lua_CFunction core) {
+  lua_createtable(L, 0, 64);
+  lua_pushglobaltable(L);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
   }
   lua_pop(L, 1);
+  lua_pushcfunction(L, core);
+  lua_pushcclosure(L, require, 1);
+  lua_setfield(L, -2, "require");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, core);
+  lua_pushcclosure(L, preload_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
 }
+
+
+void library_require (lua_State *L, const char *name) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
+  lua_getfield(L, -1, "require");
+  lua_remove(L, -2);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+}
+
+/* }====================================================== */

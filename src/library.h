@@ -15,7 +15,11 @@ int library_add (lua_State *L);
 /* library_has(name) */
 int library_has (lua_State *L);
 
-/* Puts a loader for every module into package.preload. */
-void library_preload (lua_State *L);
+/* Lets 'require' find the modules, and isolate.core, which 'core' opens. They see
+** the globals that there are now, whatever the program makes of them. */
+void library_open (lua_State *L, lua_CFunction core);
+
+/* Pushes the module, loading it if it is not. */
+void library_require (lua_State *L, const char *name);
 
 #endif

@@ -482,14 +482,18 @@ int receive_next (lua_State *L) {
 }
 
 
-int receive_hold (lua_State *L) {
-  State *S = state_of(L);
+void receive_held (lua_State *L, State *S) {
   do {
     mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
     control(L, S);
     interrupt_check(L, S->isolate);
   } while (S->pauses != NULL && (wait(L, S, NEVER), 1));
   ring_for_rest(S);
+}
+
+
+int receive_hold (lua_State *L) {
+  receive_held(L, state_of(L));
   return 0;
 }
 

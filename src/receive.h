@@ -22,6 +22,7 @@ int receive_pending (lua_State *L);
 
 /* hold(): handles control messages; comes back when nothing holds the isolate. */
 int receive_hold (lua_State *L);
+void receive_held (lua_State *L, struct State *S);
 
 /* The isolate is held by the capability in 'm' from now on, until that is
 ** resumed. Takes 'm' over. Cannot fail. */

@@ -53,7 +53,7 @@ static int true_field (lua_State *L, const char *field) {
 
 /* The bits of the libraries in config.libs; all without it. */
 static int libs_field (lua_State *L) {
-  int bits = ~0, i;
+  int bits = LIBRARIES_ALL, i;
   if (lua_getfield(L, 1, "libs") == LUA_TTABLE) {
     bits = 0;
     for (i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {

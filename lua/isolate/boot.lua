@@ -1,5 +1,6 @@
---- The remote side: what runs first in a new isolate. Called once by its
--- thread, and back when the isolate has nothing left to do.
+--- The remote side: what a new isolate needs of our Lua layer. C has begun its
+-- function already, as the first task (boot.c); this is loaded when there is
+-- more to do than to send the results.
 
 local table, package = table, package
 local core = require "isolate.core"
@@ -7,16 +8,7 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
 
-local _, _, _, name = core.self()
-
--- An error that nobody caught: to the error listeners or stderr; then, if such
--- errors are fatal, it is the end.
-function loop.uncaught(value, traceback)
-  core.report(errors.describe(value, traceback))
-  if core.fatal() then core.exit(true) end
-end
-
-loop.unheard = loop.uncaught
+local boot = { uncaught = loop.uncaught }
 
 -- What the spawner had in package.preload and package.searchers.
 local function setup()
@@ -41,9 +33,16 @@ local function restrict()
   core.restrict(true)
 end
 
+--- What comes before the function, where the spawner asked for it.
+function boot.prepare()
+  setup()
+  restrict()
+end
+
 -- The answer of `run` and `compute`: the results, or what a RemoteError is
 -- made of. It leaves when the isolate is at its end.
 local function answer(reply, result)
+  local _, _, _, name = core.self()
   if result.ok then
     local ok, why = pcall(core.last, reply, "result", true, table.unpack(result, 1, result.n))
     if ok then return end
@@ -59,17 +58,28 @@ local function answer(reply, result)
   end
 end
 
-local function failed(value, traceback) loop.uncaught(value, traceback) end
-
--- With a reply port the isolate's life is one computation; else it is what
--- the function set going.
-local function main(reply, fn, ...)
-  local arguments = table.pack(...)
-  core.hold()
-  if reply then
-    local result = future.new()
+--- The function, whose task is `co`, has returned (`ok`), failed (not `ok`) or
+-- waits (nil); the rest are its results, the error, what it yielded. With a
+-- reply port the isolate's life is this one computation; else it is what the
+-- function set going.
+function boot.go_on(reply, co, ok, ...)
+  local result = reply and future.new()
+  local function failed(value, traceback)
+    if result then future.fail(result, value, traceback) else loop.uncaught(value, traceback) end
+  end
+  local function returned(...)
+    if result then future.complete(result, ...) end
+  end
+  local values = table.pack(...)
+  loop.first(function()
+    if ok then
+      loop.start(failed, returned, table.unpack(values, 1, values.n))
+    else
+      loop.adopt(co, failed, returned, ok == nil, values[1])
+    end
+  end)
+  if result then
     result.heard = true
-    loop.ready(function() future.run(result, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run(result)
     if core.forked() then
       if not result.ok then loop.uncaught(result.failure, result.traceback) end
@@ -77,20 +87,9 @@ local function main(reply, fn, ...)
       answer(reply, result)
     end
   else
-    loop.ready(function() loop.start(failed, fn, table.unpack(arguments, 1, arguments.n)) end)
     loop.run {}
   end
   loop.out_of_work()
 end
 
-local function begin(ok, ...)
-  if ok then return main(...) end
-  core.check()
-  loop.uncaught(...)
-end
-
-return function()
-  setup()
-  restrict()
-  begin(pcall(core.boot))
-end
+return boot

@@ -149,8 +149,9 @@ end
 
 function Unheard:__gc() judge(self) end
 
--- What is done about one in a main isolate; boot.lua has put it there in others.
-loop.unheard = loop.unheard or function(value, traceback)
+--- What is done about one.
+function loop.unheard(value, traceback)
+  if not core.main then return loop.uncaught(value, traceback) end
   local text = errors.text(value)
   if traceback and getmetatable(value) ~= errors.RemoteError then
     text = text .. "\n" .. traceback

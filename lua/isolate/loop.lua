@@ -100,6 +100,16 @@ function loop.start(failed, fn, ...)
   return after(co, failed, resume(co, fn, ...))
 end
 
+--- Takes over a task that C has begun and `resume` has just left, with `ok` and
+-- `what`. When it returns, `returned(...)` gets its results, in the task.
+function loop.adopt(co, failed, returned, ok, what)
+  core.at_return(function(...)
+    returned(...)
+    return work(yield(IDLE))
+  end)
+  return after(co, failed, ok, what)
+end
+
 --- Is the running code a task that may be suspended?
 function loop.in_task()
   return tasks[running()] ~= nil and isyieldable()
@@ -110,6 +120,12 @@ function loop.ready(fn)
   ready[last + 1] = fn
   last = last + 1
   stretch = stretch + 1
+end
+
+--- Puts one before all that is ready.
+function loop.first(fn)
+  first = first - 1
+  ready[first] = fn
 end
 
 local function run_ready()
@@ -125,10 +141,16 @@ end
 -- Errors that nobody caught
 
 --- An error left a handler, a timer's function or a spawned function. In a
--- main isolate it is raised from the outermost run; boot.lua replaces this.
-function loop.uncaught(value)
-  failures[#failures + 1] = { value = value }
-  stretch = stretch + 1
+-- main isolate it is raised from the outermost run. In a spawned one it goes to
+-- the error listeners or stderr; then, if such errors are fatal, it is the end.
+function loop.uncaught(value, trace)
+  if core.main then
+    failures[#failures + 1] = { value = value }
+    stretch = stretch + 1
+  else
+    core.report(require "isolate.errors".describe(value, trace))
+    if core.fatal() then core.exit(true) end
+  end
 end
 
 local function raise_failure()

@@ -1,6 +1,6 @@
 --- The local side of a new isolate: run, compute, spawn.
 
-local string, math, debug, io, package = string, math, debug, io, package
+local string, math, debug, io, package, _G = string, math, debug, io, package, _G
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -287,7 +287,7 @@ end
 
 -- The function of an isolate that runs a file: what it gets is what it needs.
 function spawn.chunk(message, source, name, args)
-  if args ~= nil then arg = args end  -- luacheck: globals arg
+  if args ~= nil then _G.arg = args end  -- luacheck: globals arg
   return assert(load(source, name))(message)
 end
 
