@@ -90,10 +90,7 @@ local file_checkers = also("args", options.is "table")
 -- What a new isolate inherits
 
 -- Relative entries of a path made absolute.
-local function absolute(path)
-  if not path then return nil end
-  local dir = core.cwd()
-  if not dir then return path end
+local function absolute(path, dir)
   return (string.gsub(path, "[^;]+", function(entry)
     if string.find(entry, "^%./") then return dir .. string.sub(entry, 2) end
     if not string.find(entry, "^[/\\]") and not string.find(entry, "^%a:[/\\]") then
@@ -101,6 +98,26 @@ local function absolute(path)
     end
   end))
 end
+
+local there = {}  -- what the paths are there: of the last spawn, most likely of the next
+local from_path, from_cpath, from_dir
+
+-- package.path and package.cpath for there.
+local function paths()
+  local path, cpath, dir = package and package.path, package and package.cpath, core.cwd()
+  if path ~= from_path or cpath ~= from_cpath or dir ~= from_dir then
+    from_path, from_cpath, from_dir = path, cpath, dir
+    there.path = path and dir and absolute(path, dir) or path
+    there.cpath = cpath and dir and absolute(cpath, dir) or cpath
+  end
+  return there
+end
+
+-- Is a function Lua's own? A searcher of the user's is not.
+local native = setmetatable({}, { __mode = "k", __index = function(self, fn)
+  self[fn] = debug.getinfo(fn, "S").what == "C"
+  return self[fn]
+end })
 
 local function sendable(value)
   local ok, why = pcall(core.sendable, value)
@@ -120,7 +137,7 @@ local function setup()
     end
   end
   for _, searcher in ipairs(package.searchers or {}) do
-    if debug.getinfo(searcher, "S").what ~= "C" and sendable(searcher) then
+    if not native[searcher] and sendable(searcher) then
       result = result or { preload = {}, searchers = {} }
       result.searchers[#result.searchers + 1] = searcher
     end
@@ -143,19 +160,18 @@ local function integer(value) return value and math.tointeger(value // 1) end
 
 -- Makes an isolate that is still to be started. Returns its handle, and what
 -- `start` wants.
-local function make(kind, opts, reply, fn, ...)
+local function make(kind, opts, name, reply, fn, ...)
   if not core.threads then
     error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
   end
   share_layer()
-  local fatal = opts.errors_are_fatal
+  local fatal, inherited = opts.errors_are_fatal, paths()
   if fatal == nil then fatal = true end
   local control, pause, terminate, made = core.spawn({
-    name = opts.name or name_of(fn),
+    name = name,
     stack_size = integer(opts.stack_size), memory_limit = integer(opts.memory_limit),
     grace = opts.grace, libs = opts.libs, paused = opts.paused, errors_are_fatal = fatal,
-    path = opts.path or absolute(package and package.path),
-    cpath = opts.cpath or absolute(package and package.cpath),
+    path = opts.path or inherited.path, cpath = opts.cpath or inherited.cpath,
     on_exit = opts.on_exit, on_error = opts.on_error, reply = reply, setup = setup(),
   }, kind, fn, ...)
   return handle.make(control, pause, terminate), made
@@ -169,7 +185,7 @@ local function start(made)
 end
 
 local function make_and_start(kind, opts, fn, ...)
-  local iso, made = make(kind, opts, nil, fn, ...)
+  local iso, made = make(kind, opts, opts.name or name_of(fn), nil, fn, ...)
   start(made)
   return iso
 end
@@ -211,8 +227,8 @@ local function limit(result, seconds)
   end)
 end
 
-local function begin(result, reply, kind, opts, fn, ...)
-  local iso, made = make(kind, opts, reply.send_port, fn, ...)
+local function begin(result, reply, kind, opts, name, fn, ...)
+  local iso, made = make(kind, opts, name, reply.send_port, fn, ...)
   function result.on_cancel()
     reply:close()
     if result.timer then result.timer:cancel() end
@@ -226,8 +242,9 @@ end
 local function compute(kind, opts, fn, ...)
   local result = future.new()
   result.timer = false
-  local reply = reply_to(result, opts.name or name_of(fn))
-  local ok, why = pcall(begin, result, reply, kind, opts, fn, ...)
+  local name = opts.name or name_of(fn)
+  local reply = reply_to(result, name)
+  local ok, why = pcall(begin, result, reply, kind, opts, name, fn, ...)
   if ok then return result end
   reply:close()
   if result.timer then result.timer:cancel() end
