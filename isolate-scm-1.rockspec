@@ -63,6 +63,7 @@ build = {
         "src/signals.c",
         "src/single.c",
         "src/spawn.c",
+        "src/standby.c",
         "src/words.c",
       },
     },

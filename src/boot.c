@@ -22,6 +22,11 @@
 #include "state.h"
 
 
+/* KiB that an isolate allocates before its collector begins: what is there at
+** first is no garbage. */
+#define FIRST_PAUSE	16
+
+
 const char RETURN_KEY = 0;
 
 
@@ -147,6 +152,7 @@ int boot (lua_State *L) {
   iso->hookable = 1;
   interrupt_check(L, iso);
   lua_gc(L, LUA_GCRESTART);
+  lua_gc(L, LUA_GCSTEP, -FIRST_PAUSE);
   if (iso->setup != NULL || iso->libs != LIBRARIES_ALL) {
     push_function(L, "prepare");
     lua_call(L, 0, 0);

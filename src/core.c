@@ -611,7 +611,7 @@ static void list_usage (lua_State *L, const State *S, Isolate *iso) {
     lua_setfield(L, -2, "memory");
   }
   if (cpu >= 0) {
-    lua_pushnumber(L, cpu);
+    lua_pushnumber(L, cpu - iso->cpu_before);
     lua_setfield(L, -2, "cpu");
   }
 }

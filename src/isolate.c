@@ -25,6 +25,7 @@
 #include "port.h"
 #include "registry.h"
 #include "signals.h"
+#include "standby.h"
 
 
 /* How long the end of a main isolate waits for one more of its descendants, in
@@ -389,6 +390,7 @@ static void die (lua_State *L, Isolate *iso, int status) {
     protected(L, close_tasks, iso, 0);
   }
   else report_no_memory(iso);
+  standby_soon();
   if (iso->last != NULL) mailbox_post(iso->last_box, iso->last);
   iso->last = NULL;
   shared_release(iso->last_box);
@@ -403,28 +405,37 @@ static void die (lua_State *L, Isolate *iso, int status) {
 }
 
 
-/* The thread of an isolate. Has a reference of its own. */
-static void *isolate_main (void *arg) {
-  Isolate *iso = (Isolate *)arg;
-  int warnings = 0, status = LUA_OK;
+/* The life of an isolate, which has a reference of its own. True if its thread
+** can be used again: not after an interrupt, a signal may be on its way. */
+static int live (Isolate *iso) {
+  int warnings = 0, status = LUA_OK, usable;
   lua_State *L;
   here = iso;
   thread_set_name(iso->name);
   signals_open(iso->signal);
+  iso->cpu_before = thread_cpu(pthread_self());
   mutex_lock(&iso->lock);
   iso->thread = pthread_self();
   iso->alive = 1;
   mutex_unlock(&iso->lock);
-  L = lua_newstate(heap_alloc, &iso->heap);
+  L = standby_state(&iso->heap);
   if (L != NULL) {
     lua_setwarnf(L, warning, &warnings);
-    status = protected(L, boot_prepare, iso, 0);
-    if (status == LUA_OK) status = protected(L, boot, iso, 0);
+    status = protected(L, boot, iso, 0);
   }
   if (process_forked()) exit(EXIT_SUCCESS);  /* this thread is all there is */
   die(L, iso, status);
   here = NULL;
+  usable = iso->stack == STANDBY_STACK && !atomic_get(&iso->requested);
+  signals_close(iso->signal);
   shared_release(iso);
+  return usable;
+}
+
+
+static void *thread_main (void *arg) {
+  Isolate *iso = (Isolate *)arg;
+  while (iso != NULL) iso = (Isolate *)standby_wait(live(iso));
   return NULL;
 }
 
@@ -447,7 +458,8 @@ int isolate_start (Isolate *iso) {
   pthread_once(&exit_once, watch_exit);
   shared_retain(iso);
   registry_add(iso);
-  error = thread_start(&thread, isolate_main, iso, iso->stack);
+  if (iso->stack == STANDBY_STACK && standby_give(iso)) return 0;
+  error = thread_start(&thread, thread_main, iso, iso->stack);
   if (error != 0) {
     mutex_lock(&iso->lock);
     iso->ended = 1;

@@ -66,6 +66,7 @@ typedef struct Isolate {
   int alive;			/* its thread may be signalled */
   int ended;			/* nothing of it runs any more */
   Thread thread;
+  double cpu_before;		/* seconds that its thread had run before it */
 
   /* of its own thread: */
   Heap heap;

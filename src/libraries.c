@@ -9,6 +9,7 @@
 **   os.execute   the same, and leaves Ctrl-C alone.
 */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static int wait_for (long process, int *status) {
   int ended;
   while ((ended = command_wait(process, status)) == 0)
     if (stopping()) return -1;
+  if (ended > 0) errno = 0;  /* 'luaL_execresult' looks at it */
   return ended;
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -26,7 +27,6 @@
 
 #if defined(__linux__)
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -68,6 +68,7 @@ void mutex_destroy (Mutex *m) { pthread_mutex_destroy(m); }
 void mutex_lock (Mutex *m) { pthread_mutex_lock(m); }
 void mutex_unlock (Mutex *m) { pthread_mutex_unlock(m); }
 
+void cond_signal (Cond *c) { pthread_cond_signal(c); }
 void cond_broadcast (Cond *c) { pthread_cond_broadcast(c); }
 
 
@@ -360,6 +361,9 @@ void thread_set_name (const char *name) {
   pthread_setname_np(pthread_self(), kept);
 #endif
 }
+
+
+void thread_yield (void) { sched_yield(); }
 
 
 double thread_cpu (Thread t) {

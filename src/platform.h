@@ -71,6 +71,7 @@ void mutex_lock (Mutex *m);
 void mutex_unlock (Mutex *m);
 
 void cond_init (Cond *c);	/* waits measured by 'clock_now' */
+void cond_signal (Cond *c);
 void cond_broadcast (Cond *c);
 
 /* Waits, with 'm' held, until woken (maybe for nothing) or 'deadline'.
@@ -134,6 +135,7 @@ typedef pthread_t Thread;
 
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
 void thread_set_name (const char *name);	/* of the calling thread */
+void thread_yield (void);	/* lets others run on this processor */
 double thread_cpu (Thread t);	/* seconds it has run; the thread must live */
 
 /* Starts a shell command, with the signal mask that the process had when its

@@ -45,13 +45,17 @@ int signals_choose (int sig) {
 }
 
 
-void signals_open (int sig) {
+static void change_mask (int how, int sig) {
   sigset_t set;
   if (sig == 0) return;
   sigemptyset(&set);
   sigaddset(&set, sig);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  pthread_sigmask(how, &set, NULL);
 }
+
+
+void signals_open (int sig) { change_mask(SIG_UNBLOCK, sig); }
+void signals_close (int sig) { change_mask(SIG_BLOCK, sig); }
 
 /* }====================================================== */
 

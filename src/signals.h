@@ -14,8 +14,9 @@
 int signals_chosen (void);
 int signals_choose (int sig);
 
-/* Lets the calling thread get 'sig', unless that is 0. */
+/* Lets the calling thread get 'sig', unless that is 0; and no more. */
 void signals_open (int sig);
+void signals_close (int sig);
 
 /* Makes sure that a thread which gets 'sig' calls 'wanted' from a handler. If
 ** that returns false, the signal was none of ours: then the handler that was

@@ -14,6 +14,7 @@
 #include "encode.h"
 #include "isolate.h"
 #include "port.h"
+#include "standby.h"
 #include "state.h"
 #include "libraries.h"
 
@@ -88,7 +89,7 @@ static void listen_field (lua_State *L, State *S, Isolate *iso,
 
 
 static void configure (lua_State *L, State *S, Isolate *iso) {
-  iso->stack = (size_t)number_field(L, "stack_size", 1024 * 1024);
+  iso->stack = (size_t)number_field(L, "stack_size", STANDBY_STACK);
   iso->heap.limit = (size_t)number_field(L, "memory_limit", 0);
   iso->grace = number_field(L, "grace", 0.05);
   iso->fatal = true_field(L, "errors_are_fatal");

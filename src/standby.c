@@ -1,0 +1,248 @@
+/*
+** standby.c
+** Threads and states that are ready for the next isolate.
+**
+** A thread whose isolate has ended waits here for another one, and makes states
+** meanwhile. A state is never used twice: nobody knows what a program has changed
+** in it. Threads are all the same, and so are states: who gets a job takes a state
+** from the pool, or makes one if there is none. Nothing is kept before the first
+** isolate has ended; and what nobody has used for some seconds goes, so that a
+** program which spawns no more is what it was before.
+**
+** All this belongs to the process, not to a main isolate.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua.h"
+#include "lauxlib.h"
+
+#include "boot.h"
+#include "platform.h"
+#include "standby.h"
+
+
+#define MAX_KEPT	8	/* threads that wait; states */
+#define KEPT_FOR	5.0	/* seconds without a job */
+
+/* Turns of the loop that looks for a job before the thread sleeps: as long as
+** who spawns one short life after the other needs from one to the next. */
+#define SPIN_TURNS	4000
+#define SPIN_TRIES	8	/* failures in a row before it gives up */
+
+/* Turns that who gives a job waits for a thread that is about to be free. */
+#define LINGER_TURNS	400
+
+#define YIELD_EVERY	16	/* turns */
+
+
+/* A state, and its heap until an isolate takes it. */
+typedef struct Ready {
+  struct Ready *next;
+  lua_State *L;
+  Heap heap;
+} Ready;
+
+
+static Mutex lock = MUTEX_INIT;	/* guards all below */
+static void *jobs[MAX_KEPT];	/* never more than there are threads that wait */
+static int njobs;		/* atomic: who spins looks at it, too */
+static int nwaiting;		/* threads that wait, or make a state meanwhile */
+static int nsleeping;		/* those of them that are to be woken */
+static int nsoon;		/* atomic: threads that are about to wait */
+static Cond came;		/* a job, and all who wait were asleep */
+static int failures;		/* to find a job by spinning, in a row */
+static Ready *ready;
+static int nready;		/* those that are being made, too */
+static int wanted;		/* how many; one more each time there was none */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_cond (void) { cond_init(&came); }
+
+
+/* {======================================================
+** States
+** ======================================================= */
+
+static void ready_free (Ready *r) {
+  while (r != NULL) {
+    Ready *next = r->next;
+    if (r->L != NULL) lua_close(r->L);
+    heap_free(&r->heap);
+    free(r);
+    r = next;
+  }
+}
+
+
+/* NULL without memory. */
+static Ready *ready_new (void) {
+  Ready *r = (Ready *)calloc(1, sizeof(*r));
+  if (r == NULL) return NULL;
+  heap_init(&r->heap, NULL);
+  heap_reserve(&r->heap);
+  r->L = lua_newstate(heap_alloc, &r->heap);
+  if (r->L != NULL) {
+    lua_pushcfunction(r->L, boot_prepare);
+    if (lua_pcall(r->L, 0, 0, 0) == LUA_OK) return r;
+  }
+  ready_free(r);
+  return NULL;
+}
+
+
+/* Makes one for the pool. False if there are as many as are wanted, or 'most', or
+** without memory. With the lock held, but not while it makes it. */
+static int refill (int most) {
+  Ready *r;
+  if (nready >= wanted || nready >= most) return 0;
+  nready++;
+  mutex_unlock(&lock);
+  r = ready_new();
+  mutex_lock(&lock);
+  if (r == NULL) nready--;
+  else {
+    r->next = ready;
+    ready = r;
+  }
+  return r != NULL;
+}
+
+
+/* Takes all of them out of the pool. With the lock held. */
+static Ready *drain (void) {
+  Ready *all = ready, *r;
+  for (r = all; r != NULL; r = r->next) nready--;
+  ready = NULL;
+  wanted = 0;
+  return all;
+}
+
+
+lua_State *standby_state (Heap *heap) {
+  Ready *r;
+  lua_State *L;
+  mutex_lock(&lock);
+  r = ready;
+  if (r != NULL) {
+    ready = r->next;
+    nready--;
+  }
+  else if (wanted < MAX_KEPT) wanted++;
+  mutex_unlock(&lock);
+  if (r == NULL) r = ready_new();
+  if (r == NULL) return NULL;
+  L = r->L;
+  heap_move(heap, &r->heap);
+  lua_setallocf(L, heap_alloc, heap);
+  free(r);
+  return L;
+}
+
+/* }====================================================== */
+
+
+/* {======================================================
+** Threads
+** ======================================================= */
+
+/* The job that has waited longest, or NULL. With the lock held. */
+static void *take (void) {
+  void *job = jobs[0];
+  if (njobs == 0) return NULL;
+  memmove(jobs, jobs + 1, (size_t)(njobs - 1) * sizeof(jobs[0]));
+  atomic_set(&njobs, njobs - 1);
+  return job;
+}
+
+
+/* One turn of a loop that looks for something: who brings it may have to run on
+** this processor. */
+static void turn (int *i) {
+  if (++*i % YIELD_EVERY == 0) thread_yield();
+  else cpu_relax();
+}
+
+
+/* Looks for a job for a while, if that has been worth it lately. With the lock
+** held, but not meanwhile. */
+static void spin (void) {
+  int i = 0;
+  if (failures >= SPIN_TRIES) {  /* now and then, another try */
+    if (++failures < SPIN_TRIES + 16) return;
+    failures = SPIN_TRIES - 1;
+  }
+  mutex_unlock(&lock);
+  while (i < SPIN_TURNS && atomic_get(&njobs) == 0) turn(&i);
+  mutex_lock(&lock);
+  failures = i < SPIN_TURNS ? 0 : failures + 1;
+}
+
+
+/* Sleeps until there is a job, at most until the deadline. With the lock held,
+** but not meanwhile. */
+static void sleep_until (double deadline) {
+  int in_time = 1;
+  while (njobs == 0 && in_time) {
+    nsleeping++;
+    in_time = cond_wait(&came, &lock, deadline);
+    nsleeping--;
+  }
+}
+
+
+void standby_soon (void) { atomic_add(&nsoon, 1); }
+
+
+void *standby_wait (int usable) {
+  Ready *unused = NULL;
+  void *job;
+  pthread_once(&once, make_cond);
+  mutex_lock(&lock);
+  atomic_add(&nsoon, -1);
+  job = usable ? take() : NULL;
+  if (job == NULL && usable && nwaiting < MAX_KEPT) {
+    nwaiting++;
+    refill(1);
+    if (njobs == 0) spin();
+    while (njobs == 0 && refill(MAX_KEPT)) { }
+    if (njobs == 0) {
+      thread_set_name("isolate standby");
+      sleep_until(clock_now() + KEPT_FOR);
+    }
+    job = take();
+    if (--nwaiting == 0 && job == NULL) unused = drain();
+  }
+  mutex_unlock(&lock);
+  ready_free(unused);
+  return job;
+}
+
+
+/* Is there a thread that finds the next job without being woken? With the lock
+** held. */
+static int is_awake (void) { return njobs < nwaiting - nsleeping; }
+
+
+int standby_give (void *job) {
+  int free, wake = 0, i;
+  mutex_lock(&lock);
+  for (i = 0; i < LINGER_TURNS && !is_awake() && atomic_get(&nsoon) > 0; ) {
+    mutex_unlock(&lock);
+    while (i < LINGER_TURNS && atomic_get(&nsoon) > 0) turn(&i);
+    mutex_lock(&lock);
+  }
+  free = njobs < nwaiting;
+  if (free) {
+    wake = !is_awake();
+    jobs[njobs] = job;
+    atomic_set(&njobs, njobs + 1);
+  }
+  mutex_unlock(&lock);
+  if (wake) cond_signal(&came);
+  return free;
+}
+
+/* }====================================================== */
