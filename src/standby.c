@@ -6,7 +6,7 @@
 ** meanwhile. A state is never used twice: nobody knows what a program has changed
 ** in it. Threads are all the same, and so are states: who gets a job takes a state
 ** from the pool, or makes one if there is none. Nothing is kept before the first
-** isolate has ended; and what nobody has used for some seconds goes, so that a
+** isolate has ended; and what nobody has used for a second goes, so that a
 ** program which spawns no more is what it was before.
 **
 ** All this belongs to the process, not to a main isolate.
@@ -24,7 +24,10 @@
 
 
 #define MAX_KEPT	8	/* threads that wait; states */
-#define KEPT_FOR	5.0	/* seconds without a job */
+
+/* Seconds without a job. What a standby saves is a fraction of a millisecond: that
+** counts for who spawns many times a second only. */
+#define KEPT_FOR	1.0
 
 /* Turns of the loop that looks for a job before the thread sleeps: as long as
 ** who spawns one short life after the other needs from one to the next. */
