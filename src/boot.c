@@ -73,6 +73,7 @@ static int answer (lua_State *L) {
 static int returned (lua_State *co, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
+  luaL_checkstack(co, LUA_MINSTACK, "too many results");
   if (lua_rawgetp(co, LUA_REGISTRYINDEX, &RETURN_KEY) == LUA_TNIL) {
     lua_pop(co, 1);
     return lua_gettop(co);
@@ -93,7 +94,9 @@ static int task (lua_State *co) {
 /* Puts the coroutine of a task in the place of the function at 'fn' and all
 ** over it: it will call that. */
 static lua_State *make_task (lua_State *L, int fn) {
-  lua_State *co = lua_newthread(L);
+  lua_State *co;
+  luaL_checkstack(L, LUA_MINSTACK, "too many arguments");
+  co = lua_newthread(L);
   lua_insert(L, fn);
   if (!lua_checkstack(co, lua_gettop(L) - fn + LUA_MINSTACK))
     luaL_error(L, "too many arguments");
