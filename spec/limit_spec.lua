@@ -207,6 +207,7 @@ describe("Isolate.list()", function()
     local port <close> = Isolate.ReceivePort()
     local iso = Isolate.spawn(function(reply)
       local kept, port_here = {}, Isolate.ReceivePort()
+      Isolate.sleep(0) -- from then on all of our layer is there that a wait needs
       for i = 1, 10000 do kept[i] = {i} end
       collectgarbage()
       collectgarbage "stop"
