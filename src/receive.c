@@ -412,6 +412,8 @@ int receive_take (lua_State *L) {
         return 1;
       }
       if (!has_receiver(L, S)) {
+        if (S->inbox.head == NULL)
+          mailbox_take(box, &S->inbox, &S->control, &S->spares);
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);
         return 0;
