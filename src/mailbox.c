@@ -151,10 +151,8 @@ int mailbox_queued (Mailbox *box) {
 ** a sleep and a wake-up cost. */
 #define SPIN_TURNS	2000
 
-/* It looks after so many waits in a row that were this short (in seconds): then
-** the next one may be, too. Others keep a sender from the processor for nothing. */
+/* It looks after so many waits in a row that were quick. */
 #define QUICK_WAITS	2
-#define QUICK		1e-4
 
 
 /* Several processors? Asked once: on one, spinning keeps the sender away. */
@@ -171,10 +169,10 @@ static int spinning_pays (void) {
 
 /* Looks for a while. True if something came. */
 static int spin (Mailbox *box, const int *stop) {
-  int i;
-  for (i = 0; i < SPIN_TURNS; i++) {
+  int i = 0;
+  while (i < SPIN_TURNS) {
     if (atomic_get(&box->waiting) || atomic_get(stop)) return 1;
-    cpu_relax();
+    spin_turn(&i);
   }
   return 0;
 }

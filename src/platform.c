@@ -363,7 +363,12 @@ void thread_set_name (const char *name) {
 }
 
 
-void thread_yield (void) { sched_yield(); }
+#define YIELD_EVERY	16	/* turns */
+
+void spin_turn (int *turns) {
+  if (++*turns % YIELD_EVERY == 0) sched_yield();
+  else cpu_relax();
+}
 
 
 double thread_cpu (Thread t) {

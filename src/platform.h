@@ -80,6 +80,17 @@ int cond_wait (Cond *c, Mutex *m, double deadline);
 
 
 /*
+** Waits are spun where that pays: where the last ones were short (in seconds),
+** the next one may be, too. Else who sleeps lets others have the processor.
+*/
+#define QUICK		2e-4
+
+/* One turn, counted, of a loop that looks for something: who brings it may have to
+** run on this processor. */
+void spin_turn (int *turns);
+
+
+/*
 ** A bell that one thread waits for and any thread rings. The waiter is woken
 ** by a signal handler, too: that is how Ctrl-C and a kill reach it.
 */
@@ -135,7 +146,6 @@ typedef pthread_t Thread;
 
 int thread_start (Thread *t, void *(*fn) (void *), void *arg, size_t stack);
 void thread_set_name (const char *name);	/* of the calling thread */
-void thread_yield (void);	/* lets others run on this processor */
 double thread_cpu (Thread t);	/* seconds it has run; the thread must live */
 
 /* Starts a shell command, with the signal mask that the process had when its

@@ -32,13 +32,9 @@
 /* Turns of the loop that looks for a job before the thread sleeps: as long as
 ** who spawns one short life after the other needs from one to the next. */
 #define SPIN_TURNS	4000
-#define SPIN_TRIES	8	/* failures in a row before it gives up */
 
 /* Turns that who gives a job waits for a thread that is about to be free. */
 #define LINGER_TURNS	400
-
-#define YIELD_EVERY	16	/* turns */
-
 
 /* A state, and its heap until an isolate takes it. */
 typedef struct Ready {
@@ -55,7 +51,7 @@ static int nwaiting;		/* threads that wait, or make a state meanwhile */
 static int nsleeping;		/* those of them that are to be woken */
 static int nsoon;		/* atomic: threads that are about to wait */
 static Cond came;		/* a job, and all who wait were asleep */
-static int failures;		/* to find a job by spinning, in a row */
+static int quick;		/* was the last wait for a job short? */
 static Ready *ready;
 static int nready;		/* those that are being made, too */
 static int wanted;		/* how many; one more each time there was none */
@@ -161,26 +157,12 @@ static void *take (void) {
 }
 
 
-/* One turn of a loop that looks for something: who brings it may have to run on
-** this processor. */
-static void turn (int *i) {
-  if (++*i % YIELD_EVERY == 0) thread_yield();
-  else cpu_relax();
-}
-
-
-/* Looks for a job for a while, if that has been worth it lately. With the lock
-** held, but not meanwhile. */
+/* Looks for a job for a while. With the lock held, but not meanwhile. */
 static void spin (void) {
   int i = 0;
-  if (failures >= SPIN_TRIES) {  /* now and then, another try */
-    if (++failures < SPIN_TRIES + 16) return;
-    failures = SPIN_TRIES - 1;
-  }
   mutex_unlock(&lock);
-  while (i < SPIN_TURNS && atomic_get(&njobs) == 0) turn(&i);
+  while (i < SPIN_TURNS && atomic_get(&njobs) == 0) spin_turn(&i);
   mutex_lock(&lock);
-  failures = i < SPIN_TURNS ? 0 : failures + 1;
 }
 
 
@@ -207,15 +189,17 @@ void *standby_wait (int usable) {
   atomic_add(&nsoon, -1);
   job = usable ? take() : NULL;
   if (job == NULL && usable && nwaiting < MAX_KEPT) {
+    double begin = clock_now();
     nwaiting++;
     refill(1);
-    if (njobs == 0) spin();
+    if (njobs == 0 && quick) spin();
     while (njobs == 0 && refill(MAX_KEPT)) { }
     if (njobs == 0) {
       thread_set_name("isolate standby");
       sleep_until(clock_now() + KEPT_FOR);
     }
     job = take();
+    quick = job != NULL && clock_now() - begin < QUICK;
     if (--nwaiting == 0 && job == NULL) unused = drain();
   }
   mutex_unlock(&lock);
@@ -234,7 +218,7 @@ int standby_give (void *job) {
   mutex_lock(&lock);
   for (i = 0; i < LINGER_TURNS && !is_awake() && atomic_get(&nsoon) > 0; ) {
     mutex_unlock(&lock);
-    while (i < LINGER_TURNS && atomic_get(&nsoon) > 0) turn(&i);
+    while (i < LINGER_TURNS && atomic_get(&nsoon) > 0) spin_turn(&i);
     mutex_lock(&lock);
   }
   free = njobs < nwaiting;
