@@ -147,11 +147,7 @@ int mailbox_queued (Mailbox *box) {
 ** Waiting
 ** ======================================================= */
 
-/* Turns of the loop that looks at the box before it sleeps: about as long as
-** a sleep and a wake-up cost. */
-#define SPIN_TURNS	2000
-
-/* It looks after so many waits in a row that were quick. */
+/* It spins after so many waits in a row that were quick. */
 #define QUICK_WAITS	2
 
 
@@ -167,13 +163,15 @@ static int spinning_pays (void) {
 }
 
 
-/* Looks for a while. True if something came. */
-static int spin (Mailbox *box, const int *stop) {
-  int i = 0;
-  while (i < SPIN_TURNS) {
+int mailbox_spin (Mailbox *box, const int *stop, double deadline) {
+  double end;
+  int turns = 0;
+  if (box->quick < QUICK_WAITS || !spinning_pays()) return 0;
+  end = clock_now() + SPIN;
+  if (end > deadline) return 0;
+  do {
     if (atomic_get(&box->waiting) || atomic_get(stop)) return 1;
-    spin_turn(&i);
-  }
+  } while (spin_turn(&turns, end));
   return 0;
 }
 
@@ -185,8 +183,6 @@ int mailbox_wait (Mailbox *box, const int *stop, double deadline) {
   if (deadline <= 0) return BELL_TIMEOUT;
   begin = clock_now();
   if (begin >= deadline) return BELL_TIMEOUT;
-  if (box->quick >= QUICK_WAITS && spinning_pays() && spin(box, stop))
-    return BELL_RUNG;
   bell_arm(&box->bell);
   if (__atomic_load_n(&box->waiting, __ATOMIC_SEQ_CST) ||
       __atomic_load_n(stop, __ATOMIC_SEQ_CST)) {

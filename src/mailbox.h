@@ -68,6 +68,10 @@ void mailbox_take (Mailbox *box, Queue *normal, Queue *control, Spares *spares);
 /* How many normal messages are not yet handled. Any thread. */
 int mailbox_queued (Mailbox *box);
 
+/* The taker: looks for a moment, if that has been worth it lately. True if
+** something is there now, or '*stop' is set. */
+int mailbox_spin (Mailbox *box, const int *stop, double deadline);
+
 /* The taker: sleeps until something is there or '*stop' is set (BELL_RUNG),
 ** until 'deadline', or a signal. */
 int mailbox_wait (Mailbox *box, const int *stop, double deadline);

@@ -365,9 +365,13 @@ void thread_set_name (const char *name) {
 
 #define YIELD_EVERY	16	/* turns */
 
-void spin_turn (int *turns) {
-  if (++*turns % YIELD_EVERY == 0) sched_yield();
-  else cpu_relax();
+int spin_turn (int *turns, double end) {
+  if (++*turns % YIELD_EVERY != 0) {
+    cpu_relax();
+    return 1;
+  }
+  sched_yield();
+  return clock_now() < end;
 }
 
 

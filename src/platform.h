@@ -85,9 +85,12 @@ int cond_wait (Cond *c, Mutex *m, double deadline);
 */
 #define QUICK		2e-4
 
-/* One turn, counted, of a loop that looks for something: who brings it may have to
-** run on this processor. */
-void spin_turn (int *turns);
+#define SPIN		4e-5	/* about as long as a sleep and a wake-up cost */
+
+/* One turn, counted, of a loop that looks for something. Who brings it may have to
+** run on this processor: so it lets others run now and then. False when the time is
+** over. */
+int spin_turn (int *turns, double end);
 
 
 /*

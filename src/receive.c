@@ -304,7 +304,9 @@ static int wait (lua_State *L, State *S, double deadline) {
     stop = &not;
     if (iso->grace_end < deadline) deadline = iso->grace_end;
   }
-  result = mailbox_wait(&iso->box, stop, deadline);
+  if (mailbox_spin(&iso->box, stop, deadline)) result = BELL_RUNG;
+  else if (lua_gethook(main) != before) result = BELL_SIGNAL;  /* came meanwhile */
+  else result = mailbox_wait(&iso->box, stop, deadline);
   atomic_set(&iso->state, ISOLATE_RUNNING);
   interrupt_check(L, iso);
   if (result == BELL_SIGNAL) mirror_hook(L, main, before);

@@ -29,12 +29,10 @@
 ** counts for who spawns many times a second only. */
 #define KEPT_FOR	1.0
 
-/* Turns of the loop that looks for a job before the thread sleeps: as long as
-** who spawns one short life after the other needs from one to the next. */
-#define SPIN_TURNS	4000
+/* How long (in seconds) who gives a job waits for a thread that is about to be
+** free. */
+#define LINGER		1e-5
 
-/* Turns that who gives a job waits for a thread that is about to be free. */
-#define LINGER_TURNS	400
 
 /* A state, and its heap until an isolate takes it. */
 typedef struct Ready {
@@ -159,9 +157,10 @@ static void *take (void) {
 
 /* Looks for a job for a while. With the lock held, but not meanwhile. */
 static void spin (void) {
-  int i = 0;
+  double end = clock_now() + 2 * SPIN;  /* an isolate takes longer than a message */
+  int turns = 0;
   mutex_unlock(&lock);
-  while (i < SPIN_TURNS && atomic_get(&njobs) == 0) spin_turn(&i);
+  while (atomic_get(&njobs) == 0 && spin_turn(&turns, end)) { }
   mutex_lock(&lock);
 }
 
@@ -214,11 +213,12 @@ static int is_awake (void) { return njobs < nwaiting - nsleeping; }
 
 
 int standby_give (void *job) {
-  int free, wake = 0, i;
+  double end = clock_now() + LINGER;
+  int free, wake = 0, turns = 0;
   mutex_lock(&lock);
-  for (i = 0; i < LINGER_TURNS && !is_awake() && atomic_get(&nsoon) > 0; ) {
+  while (!is_awake() && atomic_get(&nsoon) > 0 && spin_turn(&turns, end)) {
     mutex_unlock(&lock);
-    while (i < LINGER_TURNS && atomic_get(&nsoon) > 0) spin_turn(&i);
+    while (atomic_get(&nsoon) > 0 && spin_turn(&turns, end)) { }
     mutex_lock(&lock);
   }
   free = njobs < nwaiting;

@@ -5,7 +5,6 @@
 local table, package = table, package
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local loop = require "isolate.loop"
 
 local boot = { uncaught = loop.uncaught }
@@ -63,6 +62,7 @@ end
 -- reply port the isolate's life is this one computation; else it is what the
 -- function set going.
 function boot.go_on(reply, co, ok, ...)
+  local future = reply and require "isolate.future"
   local result = reply and future.new()
   local function failed(value, traceback)
     if result then future.fail(result, value, traceback) else loop.uncaught(value, traceback) end

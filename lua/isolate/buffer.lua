@@ -3,7 +3,6 @@
 local setmetatable, table = setmetatable, table
 local loop = require "isolate.loop"
 local stream = require "isolate.stream"
-local subscription = require "isolate.subscription"
 
 local buffer = {}
 
@@ -68,7 +67,7 @@ function buffer.class(name)
     local to = self.subscription
     self:pass_to(nil)
     while has_values(self) and not to.paused do
-      subscription.give(to, pop(self))
+      to:give(pop(self))
     end
     if not to.paused then self:pass_to(to.on_message) end
   end
@@ -111,7 +110,7 @@ function buffer.class(name)
       push(self, value)
       if waiter then wake(waiter) end
     else
-      subscription.give(to, value)
+      to:give(value)
     end
   end
 
@@ -133,12 +132,13 @@ function buffer.class(name)
   -- As that of Stream, without a task in between.
   function Buffer:listen(on_message, opts)
     stream.check_free(self, "listen")
+    local subscription = require "isolate.subscription"
     opts = subscription.check(on_message, opts)
     local to = subscription.new(self, on_message, opts, function() pump(self) end)
     self.subscription = to
     stream.claim(self, true)
     if self.closed then
-      subscription.tell_done(to)
+      to:tell_done()
     elseif has_values(self) then
       loop.ready(function() pump(self) end)
     else
@@ -159,7 +159,7 @@ function buffer.class(name)
       wake(waiter)
       waiter = next_waiter(self)
     end
-    if self.subscription then subscription.tell_done(self.subscription) end
+    if self.subscription then self.subscription:tell_done() end
     self.queue = {}
   end
 

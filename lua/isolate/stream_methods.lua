@@ -136,12 +136,12 @@ function Derived:listen(on_message, opts)
   local function pump()
     while true do
       local got, value = pull_next(self)
-      if not got then return subscription.tell_done(to) end
+      if not got then return to:tell_done() end
       while to.paused and not self.closed do
         gate = loop.waiter()
         loop.wait(gate)
       end
-      if not self.closed then subscription.give(to, value) end
+      if not self.closed then to:give(value) end
     end
   end
   claim(self, true)

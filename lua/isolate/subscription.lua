@@ -3,7 +3,6 @@
 local math, setmetatable = math, setmetatable
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
-local options = require "isolate.options"
 
 local subscription = {}
 
@@ -38,6 +37,17 @@ function Subscription:cancel()
   self.changed()
 end
 
+-- For the stream: it is closed. `on_done` follows, unless it is cancelled before.
+function Subscription:tell_done()
+  loop.ready(function()
+    local on_done = self.on_done
+    if on_done then loop.start(loop.uncaught, on_done) end
+  end)
+end
+
+-- For the stream: calls the handler with a value, as a task.
+function Subscription:give(value) loop.start(loop.uncaught, self.on_message, value) end
+
 --- A subscription to the stream `of`; `changed()` is called when it is paused,
 -- when it is no longer, and when it is cancelled.
 function subscription.new(of, on_message, opts, changed)
@@ -47,24 +57,13 @@ function subscription.new(of, on_message, opts, changed)
   }, Subscription)
 end
 
-local listen_options = { on_done = options.callback }
-
 --- Checks the arguments of `listen`, and returns its options.
 function subscription.check(on_message, opts)
   errors.check_function(on_message, 1, "listen", false, 4)
-  opts = options.check(opts, 2, "listen", listen_options, 3)
+  if opts == nil then return {} end
+  local options = require "isolate.options"
+  opts = options.check(opts, 2, "listen", { on_done = options.callback }, 3)
   return opts
 end
-
---- The stream is closed: `on_done` follows, unless it is cancelled before.
-function subscription.tell_done(to)
-  loop.ready(function()
-    local on_done = to.on_done
-    if on_done then loop.start(loop.uncaught, on_done) end
-  end)
-end
-
---- Calls the handler with a value, as a task.
-function subscription.give(to, value) loop.start(loop.uncaught, to.on_message, value) end
 
 return subscription
