@@ -214,11 +214,11 @@ static int is_awake (void) { return njobs < nwaiting - nsleeping; }
 
 int standby_give (void *job) {
   double end = clock_now() + LINGER;
-  int free, wake = 0, turns = 0;
+  int free, wake = 0, turns = 0, in_time = 1;
   mutex_lock(&lock);
-  while (!is_awake() && atomic_get(&nsoon) > 0 && spin_turn(&turns, end)) {
+  while (in_time && !is_awake() && atomic_get(&nsoon) > 0) {
     mutex_unlock(&lock);
-    while (atomic_get(&nsoon) > 0 && spin_turn(&turns, end)) { }
+    while (in_time && atomic_get(&nsoon) > 0) in_time = spin_turn(&turns, end);
     mutex_lock(&lock);
   }
   free = njobs < nwaiting;
