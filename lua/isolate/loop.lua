@@ -14,7 +14,6 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local Timers = require "isolate.timer"
 
-
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
 local traceback = debug.traceback
@@ -148,7 +147,7 @@ function loop.uncaught(value, trace)
     failures[#failures + 1] = { value = value }
     stretch = stretch + 1
   else
-    core.report(require "isolate.errors".describe(value, trace))
+    core.report(errors.describe(value, trace))
     if core.fatal() then core.exit(true) end
   end
 end
