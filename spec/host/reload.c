@@ -95,7 +95,8 @@ int main (int argc, char **argv) {
   if (after.descriptors > before.descriptors) host_fail("descriptors", "some are left");
   if (after.mappings != before.mappings || after.mappings == 0)
     host_fail("the library", "is not loaded once");
-  if (after.memory > before.memory + MEMORY_MARGIN) {
+  /* a sanitizer keeps memory of its own for each thread, and finds leaks itself */
+  if (after.memory > before.memory + MEMORY_MARGIN && getenv("SANITIZER") == NULL) {
     fprintf(stderr, "host: %d KiB became %d\n", before.memory, after.memory);
     return 3;
   }
