@@ -94,12 +94,18 @@ static void read_table (lua_State *L, Decoder *d, enum Tag tag,
 }
 
 
+static void read_short (lua_State *L, Decoder *d) {
+  size_t n = (size_t)get_byte(L, d);
+  lua_pushlstring(L, (const char *)get_bytes(L, d, n), n);
+}
+
+
 void read_string (lua_State *L, Decoder *d) {
-  int tag = get_byte(L, d) & ~TAG_KEPT;
-  uint64_t n;
-  if (tag == T_SHORT) n = (uint64_t)get_byte(L, d);
-  else n = get_u64(L, d);
-  lua_pushlstring(L, (const char *)get_bytes(L, d, n), (size_t)n);
+  if ((get_byte(L, d) & ~TAG_KEPT) == T_SHORT) read_short(L, d);
+  else {
+    uint64_t n = get_u64(L, d);
+    lua_pushlstring(L, (const char *)get_bytes(L, d, n), (size_t)n);
+  }
 }
 
 
@@ -125,12 +131,6 @@ static void read_sendport (lua_State *L, Decoder *d) {
   uint64_t id = get_u64(L, d);
   if (box->destroy != d->S->isolate->box.shared.destroy) damaged(L);
   sendport_push(L, d->S, (Mailbox *)(void *)box, id);
-}
-
-
-static void read_short (lua_State *L, Decoder *d) {
-  size_t n = (size_t)get_byte(L, d);
-  lua_pushlstring(L, (const char *)get_bytes(L, d, n), n);
 }
 
 

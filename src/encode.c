@@ -181,11 +181,7 @@ static void put_string (Encoder *E, int idx) {
   size_t len;
   const char *s = lua_tolstring(E->L, idx, &len);
   if (len < LONG_STRING) put_short(E, s, len);
-  else if (!put_again(E, idx, s)) {
-    uint64_t size = len;
-    put_tagged(E, T_STRING, &size, sizeof(size));
-    put_bytes(E, s, len);
-  }
+  else if (!put_again(E, idx, s)) put_plain(E, idx);
 }
 
 

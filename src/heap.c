@@ -23,17 +23,7 @@
 #include "heap.h"
 
 
-/* The address sanitizer is to see each block. */
-#if defined(__SANITIZE_ADDRESS__)
-#define CHUNK		0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CHUNK		0
-#endif
-#endif
-#if !defined(CHUNK)
 #define CHUNK		((size_t)32 * 1024)
-#endif
 
 #define state_of_block(b)	((lua_State *)(void *)((char *)(b) + LUA_EXTRASPACE))
 
@@ -45,7 +35,7 @@ void heap_init (Heap *h, void (*on_alarm) (void)) {
 
 
 void heap_reserve (Heap *h) {
-  if (CHUNK == 0) return;
+  if (MEMORY_CHECKED) return;
   h->chunk = h->bump = (char *)malloc(CHUNK);
   h->end = h->chunk ? h->chunk + CHUNK : NULL;
 }

@@ -76,9 +76,6 @@ int note_refused (Encoder *E) {
 
 #define REFUSALS_SHOWN	50
 
-
-#define REFUSALS_SHOWN	50
-
 /* Arguments: encoder, table of refusals, value. Returns the notes. */
 static int explain_try (lua_State *L) {
   Encoder *E = (Encoder *)lua_touserdata(L, 1);

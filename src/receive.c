@@ -49,21 +49,23 @@ static Decoder *push_decoder (lua_State *L, State *S) {
 }
 
 
-/* The decoder, at 'idx', has done its work. */
+/* The decoder, at 'idx', has done its work, and leaves the stack. */
 static void give_back (lua_State *L, State *S, Decoder *d, int idx) {
-  if (S->decoder != NULL) return;
-  if (d != S->kept_decoder) {
-    if (!lua_checkstack(L, 1)) return;
-    lua_pushvalue(L, idx);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
-    S->kept_decoder = d;
+  if (S->decoder == NULL) {
+    if (d == S->kept_decoder) S->decoder = d;
+    else if (lua_checkstack(L, 1)) {
+      lua_pushvalue(L, idx);
+      lua_rawsetp(L, LUA_REGISTRYINDEX, &S->decoder);
+      S->decoder = S->kept_decoder = d;
+    }
   }
-  S->decoder = d;
+  lua_remove(L, idx);
 }
 
 
-/* Pushes true and the values of 'd's message, or false and an error. What a
-** hook raised is raised on, but for a stop: the caller looks for that. */
+/* In place of 'd', at the top: true and the values of its message, or false and
+** an error. What a hook raised is raised on, but for a stop: the caller looks for
+** that. Returns how many. */
 static int receive_small (lua_State *L, State *S, Decoder *d) {
   int first = lua_gettop(L) + 1, status;
   S->hooked = 0;
@@ -79,7 +81,8 @@ static int receive_small (lua_State *L, State *S, Decoder *d) {
     lua_pushboolean(L, 0);
     lua_replace(L, first);
   }
-  return lua_gettop(L) - first + 1;
+  give_back(L, S, d, first - 1);
+  return lua_gettop(L) - first + 2;
 }
 
 
@@ -113,12 +116,8 @@ int receive_borrowed (lua_State *L, State *S, Message *m) {
 
 int receive_try (lua_State *L, State *S, Message *m) {
   Decoder *d = push_decoder(L, S);
-  int idx = lua_gettop(L), n;
   decoder_borrow(d, S, m);
-  n = receive_small(L, S, d);
-  give_back(L, S, d, idx);
-  lua_remove(L, idx);
-  return n;
+  return receive_small(L, S, d);
 }
 
 /* }====================================================== */
@@ -365,19 +364,25 @@ static int push_handler (lua_State *L, State *S) {
 }
 
 
-/* The first message in the inbox, if it needs no decoder: pushes what 'take'
-** returns. (That saves half of the time of a number.) */
-static int receive_scalar (lua_State *L, State *S) {
-  const Message *m = S->inbox.head;
-  lua_pushinteger(L, (lua_Integer)m->port);
+/* Takes the first message in the inbox, which is not to be built in slices.
+** Pushes what 'receive_small' does. (Without a decoder a number takes half of the
+** time.) */
+static int receive_first (lua_State *L, State *S) {
+  Decoder *d;
+  int n;
   lua_pushboolean(L, 1);
-  if (!decode_scalar(L, m)) {
-    lua_pop(L, 2);
-    return 0;
+  if (decode_scalar(L, S->inbox.head)) {
+    spares_keep(&S->spares, next_message(S));
+    ring_for_rest(S);
+    return 2;
   }
-  spares_keep(&S->spares, next_message(S));
+  lua_pop(L, 1);
+  d = push_decoder(L, S);
+  decoder_take(d, S, next_message(S));
   ring_for_rest(S);
-  return 1;
+  n = receive_small(L, S, d);
+  interrupt_check(L, S->isolate);
+  return n;
 }
 
 
@@ -396,7 +401,7 @@ int receive_take (lua_State *L) {
   State *S = state_of(L);
   Mailbox *box = &S->isolate->box;
   double deadline = luaL_optnumber(L, 1, NEVER);
-  int n, whole = lua_toboolean(L, 2);
+  int whole = lua_toboolean(L, 2);
   lua_settop(L, 0);
   do {
     mailbox_take(box, &S->inbox, &S->control, &S->spares);
@@ -408,7 +413,6 @@ int receive_take (lua_State *L) {
       return receive_slice(L, S);
     }
     while (S->inbox.head != NULL) {
-      Decoder *d;
       if (!whole && takes_straight(S) && push_handler(L, S)) {
         lua_pushboolean(L, 1);
         return 1;
@@ -420,20 +424,13 @@ int receive_take (lua_State *L) {
         ring_for_rest(S);
         return 0;
       }
-      if (receive_scalar(L, S)) return 3;
       if (S->inbox.head->size >= LARGE && S->receiving == NULL) {
         begin_large(L, S);
         ring_for_rest(S);
         return receive_slice(L, S);
       }
-      d = push_decoder(L, S);
-      decoder_take(d, S, next_message(S));
-      ring_for_rest(S);
-      lua_pushinteger(L, (lua_Integer)d->m->port);
-      n = receive_small(L, S, d) + 1;
-      give_back(L, S, d, 1);
-      interrupt_check(L, S->isolate);
-      return n;
+      lua_pushinteger(L, (lua_Integer)S->inbox.head->port);
+      return 1 + receive_first(L, S);
     }
   } while (wait(L, S, deadline));
   return 0;
@@ -455,30 +452,15 @@ int receive_next (lua_State *L) {
     lua_settop(L, 0);
     S->straight = port;
   }
-  lua_pushboolean(L, 1);
-  if (decode_scalar(L, S->inbox.head)) {
-    spares_keep(&S->spares, next_message(S));
-    ring_for_rest(S);
-  }
-  else {
-    Decoder *d;
-    lua_settop(L, 0);
-    d = push_decoder(L, S);
-    decoder_take(d, S, next_message(S));
-    ring_for_rest(S);
-    receive_small(L, S, d);
-    give_back(L, S, d, 1);
-    lua_remove(L, 1);
-    interrupt_check(L, S->isolate);
-    lua_settop(L, 2);
-  }
+  receive_first(L, S);
+  lua_settop(L, 2);  /* ok, value */
   if (lua_rawgeti(L, lua_upvalueindex(2), (lua_Integer)port) != LUA_TNIL &&
       lua_toboolean(L, 1)) {
     lua_insert(L, 2);
     return 2;
   }
   S->straight = 0;
-  lua_settop(L, 2);  /* ok, value */
+  lua_settop(L, 2);
   lua_pushnil(L);
   lua_pushinteger(L, (lua_Integer)port);
   lua_rotate(L, 1, 2);

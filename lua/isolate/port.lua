@@ -147,7 +147,7 @@ end
 --- A port whose messages wait in it until somebody asks.
 ---@param name string?  for error messages
 ---@return isolate.ReceivePort
-local function new_receive_port(name)
+local function new_receive_port(_, name)
   if name ~= nil and type(name) ~= "string" then
     expected("string", name, 1, "ReceivePort", 2)
   end
@@ -201,8 +201,6 @@ end
 
 ReceivePort.__close = ReceivePort.close
 
-port.ReceivePort = setmetatable({ from_raw = from_raw }, { __call = function(_, ...)
-  return new_receive_port(...)
-end })
+port.ReceivePort = setmetatable({ from_raw = from_raw }, { __call = new_receive_port })
 
 return port
