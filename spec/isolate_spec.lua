@@ -756,6 +756,25 @@ describe("opts", function()
     assert.are.same({n = 6, "nil", "nil", "nil", "nil", "nil", "function"}, got)
   end)
 
+  -- The library has what it needs for itself, and loads it there when it is used.
+  it("libs takes nothing from this library", function()
+    local names = {}
+    for name in io.open("lua/isolate/init.lua"):read "a":gmatch "\n  (%a[%w_]*) = \"" do names[#names + 1] = name end
+    assert.is_true(#names > 30)
+    local got = values(Isolate.compute(function()
+      local there, absent = require "isolate", {}
+      for _, name in ipairs(names) do
+        if there[name] == nil then absent[#absent + 1] = name end
+      end
+      local port <close> = there.ReceivePort()
+      port:map(tostring):listen(function() end)
+      local other <close> = there.ReceivePort()
+      other.send_port:send "message"
+      return absent, (other:receive())
+    end, nil, {libs = {"package"}}))
+    assert.are.same({n = 2, {}, "message"}, got)
+  end)
+
   it("a memory_limit raises Lua's own error, which may be caught (pain 23)", function()
     local got = values(Isolate.compute(function()
       return pcall(string.rep, "x", 64 * 2 ^ 20)

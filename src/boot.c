@@ -156,10 +156,11 @@ int boot (lua_State *L) {
   interrupt_check(L, iso);
   lua_gc(L, LUA_GCRESTART);
   lua_gc(L, LUA_GCSTEP, -FIRST_PAUSE);
-  if (iso->setup != NULL || iso->libs != LIBRARIES_ALL) {
-    push_function(L, "prepare");
+  if (iso->setup != NULL) {
+    push_function(L, "setup");
     lua_call(L, 0, 0);
   }
+  if (iso->libs != LIBRARIES_ALL) libraries_restrict(L, iso);
   lua_pushcfunction(L, receive);
   lua_pushlightuserdata(L, S);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {

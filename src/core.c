@@ -27,7 +27,6 @@
 #include "seat.h"
 #include "signals.h"
 #include "state.h"
-#include "libraries.h"
 
 
 const char STATE_KEY = 0;
@@ -458,20 +457,10 @@ static int core_at_return (lua_State *L) {
 }
 
 
-/* setup() -> what the spawner's searchers and preloaded modules are, or nil */
+/* setup() -> what the spawner's searchers and preloaded modules are */
 static int core_setup (lua_State *L) {
   State *S = state_of(L);
   return receive_values(L, S, &S->isolate->setup);
-}
-
-
-/* restrict(): takes away the libraries that this isolate was not given.
-** Returns true if there are any. */
-static int core_restrict (lua_State *L) {
-  Isolate *iso = state_of(L)->isolate;
-  if (lua_toboolean(L, 1)) libraries_restrict(L, iso);
-  lua_pushboolean(L, iso->libs != LIBRARIES_ALL);
-  return 1;
 }
 
 
@@ -818,7 +807,6 @@ int luaopen_isolate_core (lua_State *L) {
     {"queued", core_queued},
     {"rebuilding", core_rebuilding},
     {"report", core_report},
-    {"restrict", core_restrict},
     {"resume", core_resume},
     {"seat", seatlib_new},
     {"seat_doom", seatlib_doom},

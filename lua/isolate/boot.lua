@@ -9,10 +9,9 @@ local loop = require "isolate.loop"
 
 local boot = { uncaught = loop.uncaught }
 
--- What the spawner had in package.preload and package.searchers.
-local function setup()
+--- What the spawner had in package.preload and package.searchers.
+function boot.setup()
   local inherited = core.setup()
-  if not inherited then return end
   for module, loader in pairs(inherited.preload) do
     if package.preload[module] == nil then package.preload[module] = loader end
   end
@@ -21,21 +20,6 @@ local function setup()
     for _, other in ipairs(package.searchers) do known = known or rawequal(other, searcher) end
     if not known then table.insert(package.searchers, searcher) end
   end
-end
-
--- Takes away the libraries that this isolate was not given. Before, all of our
--- layer is loaded, for it uses them.
-local function restrict()
-  if not core.restrict() then return end
-  local Isolate = require "isolate"
-  for key in pairs(getmetatable(Isolate).lazy) do local _ = Isolate[key] end
-  core.restrict(true)
-end
-
---- What comes before the function, where the spawner asked for it.
-function boot.prepare()
-  setup()
-  restrict()
 end
 
 -- The answer of `run` and `compute`: the results, or what a RemoteError is

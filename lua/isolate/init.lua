@@ -82,7 +82,6 @@ end
 
 return setmetatable(Isolate, {
   __name = "module isolate",  -- as `Isolate:run(fn)` is told
-  lazy = lazy,
   __index = function(self, key)
     local where = lazy[key]
     if where then
