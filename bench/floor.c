@@ -352,25 +352,36 @@ static void *send_letters (void *arg) {
 }
 
 
+/* A new state with a Lua function that handles numbers. */
+static lua_State *new_handler (void) {
+  lua_State *L = newstate();
+  if (luaL_dostring(L, "local sum = 0; return function(i) sum = sum + i end")) die(lua_tostring(L, -1));
+  return L;
+}
+
+
+/* Waits for a number and has it handled. */
+static void handle_letter (lua_State *L) {
+  Letter *letter = plain_take();
+  lua_pushvalue(L, -1);
+  lua_pushinteger(L, letter->value);
+  free(letter);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) die(lua_tostring(L, -1));
+}
+
+
 /* Receives 'n' numbers with a Lua function, from so many senders. */
 static double floor_plain (long n, long senders) {
-  lua_State *L = newstate();
+  lua_State *L = new_handler();
   pthread_t *threads;
   long share;
   double begin;
   if (senders < 1) senders = 1;
   threads = must(calloc((size_t)senders, sizeof(pthread_t)));
   share = n / senders;
-  if (luaL_dostring(L, "local sum = 0; return function(i) sum = sum + i end")) die(lua_tostring(L, -1));
   begin = now();
   for (long i = 0; i < senders; i++) threads[i] = start(send_letters, &share);
-  for (long i = 0; i < share * senders; i++) {
-    Letter *letter = plain_take();
-    lua_pushvalue(L, -1);
-    lua_pushinteger(L, letter->value);
-    free(letter);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) die(lua_tostring(L, -1));
-  }
+  for (long i = 0; i < share * senders; i++) handle_letter(L);
   begin = now() - begin;
   for (long i = 0; i < senders; i++) pthread_join(threads[i], NULL);
   free(threads);
@@ -409,20 +420,13 @@ static void *send_bursts (void *arg) {
 /* As 'plain', from one sender, in 'times' bursts of 'n', each when the one before has been received. */
 static double floor_bursts (long n, long times) {
   Bursts b = {n, times};
-  lua_State *L = newstate();
+  lua_State *L = new_handler();
   pthread_t sender = start(send_bursts, &b);
   double begin;
-  if (luaL_dostring(L, "local sum = 0; return function(i) sum = sum + i end")) die(lua_tostring(L, -1));
   begin = now();
   for (long k = 1; k <= times; k++) {
     ring_put(k);
-    for (long i = 0; i < n; i++) {
-      Letter *letter = plain_take();
-      lua_pushvalue(L, -1);
-      lua_pushinteger(L, letter->value);
-      free(letter);
-      if (lua_pcall(L, 1, 0, 0) != LUA_OK) die(lua_tostring(L, -1));
-    }
+    for (long i = 0; i < n; i++) handle_letter(L);
   }
   begin = now() - begin;
   pthread_join(sender, NULL);

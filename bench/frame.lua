@@ -8,6 +8,8 @@
 -- are to be fewer, and without a warm-up. A row with `sizes` shows growth: its commands have a %d for each size (two %d:
 -- the size, and how often it fits in `budget`), and what counts is how the ratio to the floor changes from size to size.
 
+local now = require "system".monotime
+
 local frame = {}
 
 -- How seconds are shown. A rate is what grows as the seconds get less; `more` says that a greater number is a better one.
@@ -68,6 +70,30 @@ function frame.no_less_than(number)
     met = function(ours) return ours >= number end,
     place = function() return number end,
   }
+end
+
+-- A number that the system tells of this process: "VmRSS" in KiB, "Threads".
+function frame.status(field)
+  local status <close> = assert(io.open "/proc/self/status")
+  return tonumber(status:read "a":match(field .. ":%s*(%d+)"))
+end
+
+-- Runs a Lua program, given as text, in two plain processes at once, each with an argument: the seconds until both have
+-- printed a number, and these.
+function frame.two_processes(text, one_argument, other_argument)
+  local program = os.tmpname()
+  local file <close> = assert(io.open(program, "w"))
+  file:write(text)
+  file:close()
+  local command = ("'%s' %s %%d"):format(arg[-1], program)
+  local start = now()
+  local one, other = io.popen(command:format(one_argument)), io.popen(command:format(other_argument))
+  local one_number, other_number = one:read "n", other:read "n"
+  local seconds = now() - start
+  one:close()
+  other:close()
+  os.remove(program)
+  return seconds, assert(one_number), assert(other_number)
 end
 
 -- Runs a shell command: the number that it printed, and for each line "name number" after it, {name, number} in a list;

@@ -71,20 +71,8 @@ function jobs.sides.mandelbrot(height)
 end
 
 function jobs.sides.mandelbrot_processes(height)
-  local program = os.tmpname()
-  local file <close> = assert(io.open(program, "w"))
-  file:write(("local row, sum, height = load [==[%s]==], 0, %d for y = arg[1], height, 2 do "
-    .. "sum = sum + row(y, 2 * height, height) end print(sum)"):format(row, tonumber(height)))
-  file:close()
-  local start = now()
-  local command = "'" .. arg[-1] .. "' " .. program
-  local odd, even = io.popen(command .. " 1"), io.popen(command .. " 2")
-  assert(odd:read "n" and even:read "n")
-  local seconds = now() - start
-  odd:close()
-  even:close()
-  os.remove(program)
-  return seconds
+  return (frame.two_processes(("local row, sum, height = load [==[%s]==], 0, %d for y = arg[1], height, 2 do "
+    .. "sum = sum + row(y, 2 * height, height) end print(sum)"):format(row, tonumber(height)), 1, 2))
 end
 
 -- MiB of this isolate's heap more after `n` items than after a hundredth of them.

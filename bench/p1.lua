@@ -42,8 +42,7 @@ function p1.sides.threads(n)
   local Isolate = require "isolate"
   run_many(Isolate, tonumber(n))
   if tonumber(n) > 0 then Isolate.sleep(0.2) end
-  local status <close> = assert(io.open "/proc/self/status")
-  return tonumber(status:read "a":match "Threads:%s*(%d+)")
+  return frame.status "Threads"
 end
 
 p1.rows = {

@@ -38,8 +38,7 @@ local function receive_string(size)
     times[i] = there - port:receive()
     collectgarbage()
   end
-  table.sort(times)
-  return times[(TIMES + 1) // 2]
+  return frame.median(times)
 end
 
 local function bytes(mib) return tonumber(mib) * 1024 * 1024 end

@@ -33,18 +33,8 @@ function p7.sides.isolates(n)
 end
 
 function p7.sides.processes(n)
-  local program = os.tmpname()
-  local file <close> = assert(io.open(program, "w"))
-  file:write(("print((function(...) %s end)(%d))"):format(p7.work, tonumber(n)))
-  file:close()
-  local start = now()
-  local command = ("'%s' %s"):format(arg[-1], program)
-  local one, other = io.popen(command), io.popen(command)
-  assert(one:read "n" == other:read "n")
-  local seconds = now() - start
-  one:close()
-  other:close()
-  os.remove(program)
+  local seconds, one, other = frame.two_processes(("print((function(...) %s end)(tonumber(arg[1])))"):format(p7.work), n, n)
+  assert(one == other)
   return seconds
 end
 

@@ -10,19 +10,14 @@ local now = require "system".monotime
 
 local p8 = {title = "Memory", sides = {}}
 
--- What the command prints, as a number, for this process.
-local function ask(command)
-  local status <close> = assert(io.open "/proc/self/stat")
-  local pipe <close> = assert(io.popen(command:format(status:read "n")))
-  return pipe:read "n"
-end
-
 local function memory()
-  return 1024 * ask "grep VmRSS /proc/%d/status | tr -dc 0-9"
+  return 1024 * frame.status "VmRSS"
 end
 
 local function descriptors()
-  return ask "ls /proc/%d/fd | wc -l"
+  local status <close> = assert(io.open "/proc/self/stat")
+  local pipe <close> = assert(io.popen(("ls /proc/%d/fd | wc -l"):format(status:read "n")))
+  return pipe:read "n"
 end
 
 -- Over there: answers one message, and waits for another.
@@ -57,22 +52,18 @@ local function finish(ports)
   Isolate.sleep(0.1)  -- a thread is gone a moment after its isolate
 end
 
--- Bytes for each of `n` isolates.
-function p8.sides.idle(n)
-  local before = memory()
+-- How much more of what `measure()` tells there is with `n` isolates, for each of them.
+local function for_each(n, measure)
+  local before = measure()
   local ports = start(tonumber(n))
-  local after = memory()
+  local after = measure()
   finish(ports)
   return (after - before) / #ports
 end
 
-function p8.sides.descriptors(n)
-  local before = descriptors()
-  local ports = start(tonumber(n))
-  local after = descriptors()
-  finish(ports)
-  return (after - before) / #ports
-end
+function p8.sides.idle(n) return for_each(n, memory) end
+
+function p8.sides.descriptors(n) return for_each(n, descriptors) end
 
 -- How much more memory the process has when `n` isolates have ended than before the first, as a part of that.
 function p8.sides.left(n)

@@ -2,6 +2,7 @@
 -- What other libraries with threads take for the same work, as far as they can do it: luv and cqueues, as Debian
 -- packages them. Both give a thread a Lua state of its own; bytes go through a socket, values as JSON.
 
+local frame = require "bench.frame"
 local now = require "system".monotime
 
 local peers = {sides = {}}
@@ -34,17 +35,20 @@ local function luv_thread(body, argument)
   return thread, pipe, uv
 end
 
+-- Over there: sends back what comes. It is sent as code, too.
+local function luv_echo(fd)
+  local there = require "luv"
+  local mine = there.new_pipe()
+  mine:open(fd)
+  mine:read_start(function(_, data)
+    if data then mine:write(data) else mine:close() end
+  end)
+  there.run()
+end
+
 -- luv: a line there and back.
 function sides.luv_round_trip(n)
-  local thread, pipe, uv = luv_thread(function(fd)
-    local there = require "luv"
-    local mine = there.new_pipe()
-    mine:open(fd)
-    mine:read_start(function(_, data)
-      if data then mine:write(data) else mine:close() end
-    end)
-    there.run()
-  end)
+  local thread, pipe, uv = luv_thread(luv_echo)
   local count, start = 0, now()
   pipe:read_start(function()
     count = count + 1
@@ -102,15 +106,18 @@ function sides.cqueues_start(n)
   return (now() - start) / n
 end
 
+-- Over there: sends back each line.
+local function cqueues_echo(mine)
+  mine:setmode("b", "bf")
+  for line in mine:lines() do
+    mine:write(line, "\n")
+    mine:flush()
+  end
+end
+
 -- cqueues: a line there and back.
 function sides.cqueues_round_trip(n)
-  local thread, connection = cqueues_thread(function(mine)
-    mine:setmode("b", "bf")
-    for line in mine:lines() do
-      mine:write(line, "\n")
-      mine:flush()
-    end
-  end)
+  local thread, connection = cqueues_thread(cqueues_echo)
   local start = now()
   for _ = 1, n do
     connection:write "42\n"
@@ -201,8 +208,7 @@ function sides.luv_string(mib)
   end, wake, tonumber(mib))
   uv.run()
   thread:join()
-  table.sort(times)
-  return times[3]
+  return frame.median(times)
 end
 
 -- cqueues: a string of so many MiB from a thread, the median of five.
@@ -227,13 +233,11 @@ function sides.cqueues_string(mib)
     collectgarbage()
   end
   thread:join()
-  table.sort(times)
-  return times[3]
+  return frame.median(times)
 end
 
 local function memory()
-  local status <close> = assert(io.open "/proc/self/status")
-  return 1024 * tonumber(status:read "a":match "VmRSS:%s*(%d+)")
+  return 1024 * frame.status "VmRSS"
 end
 
 -- luv: the memory of a thread that has answered a message and waits for another in its loop.
@@ -241,15 +245,7 @@ function sides.luv_idle(n)
   local uv = require "luv"
   local before, pipes, threads = memory(), {}, {}
   for i = 1, n do
-    threads[i], pipes[i] = luv_thread(function(fd)
-      local there = require "luv"
-      local mine = there.new_pipe()
-      mine:open(fd)
-      mine:read_start(function(_, data)
-        if data then mine:write(data) else mine:close() end
-      end)
-      there.run()
-    end)
+    threads[i], pipes[i] = luv_thread(luv_echo)
     pipes[i]:read_start(function() pipes[i]:read_stop() end)
     pipes[i]:write "first\n"
     uv.run()
@@ -265,13 +261,7 @@ end
 function sides.cqueues_idle(n)
   local before, connections, threads = memory(), {}, {}
   for i = 1, n do
-    threads[i], connections[i] = cqueues_thread(function(mine)
-      mine:setmode("b", "bf")
-      for line in mine:lines() do
-        mine:write(line, "\n")
-        mine:flush()
-      end
-    end)
+    threads[i], connections[i] = cqueues_thread(cqueues_echo)
     connections[i]:write "first\n"
     connections[i]:flush()
     connections[i]:read "*l"
