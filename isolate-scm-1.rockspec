@@ -27,6 +27,7 @@ build = {
     -- begin files (written by `make rockspec`)
     ["isolate.core"] = {
       sources = {
+        "src/blocks.c",
         "src/boot.c",
         "src/box.c",
         "src/channel.c",
@@ -62,6 +63,7 @@ build = {
         "src/seen.c",
         "src/signals.c",
         "src/single.c",
+        "src/slab.c",
         "src/spawn.c",
         "src/standby.c",
         "src/words.c",

@@ -3,11 +3,6 @@
 ** An isolate's allocator: its limit, its account, and the register of its
 ** coroutines.
 **
-** A state makes and frees hundreds of small blocks before it has done anything.
-** They come from one chunk, which is as large as that needs, and whose freed
-** blocks wait in lists for the next of their size. What does not fit, and what
-** is large, is the C library's: it gives memory back to the system.
-**
 ** Lua asks for a coroutine with osize == LUA_TTHREAD (its manual promises
 ** that); the lua_State lies behind the extra space. At that moment it holds
 ** garbage, and at the next call of the allocator it is in order: so it is
@@ -21,9 +16,8 @@
 #include "lua.h"
 
 #include "heap.h"
+#include "platform.h"
 
-
-#define CHUNK		((size_t)32 * 1024)
 
 #define state_of_block(b)	((lua_State *)(void *)((char *)(b) + LUA_EXTRASPACE))
 
@@ -34,19 +28,18 @@ void heap_init (Heap *h, void (*on_alarm) (void)) {
 }
 
 
-void heap_reserve (Heap *h) {
-  if (MEMORY_CHECKED) return;
-  h->chunk = h->bump = (char *)malloc(CHUNK);
-  h->end = h->chunk ? h->chunk + CHUNK : NULL;
+int heap_open (Heap *h) {
+  h->blocks = blocks_new();
+  return h->blocks != NULL;
 }
 
 
 void heap_free (Heap *h) {
   free(h->threads);
-  free(h->chunk);
   h->threads = NULL;
-  h->chunk = h->bump = h->end = NULL;
   h->size = h->count = 0;
+  blocks_free(h->blocks);
+  h->blocks = NULL;
 }
 
 
@@ -57,10 +50,7 @@ void heap_move (Heap *h, Heap *from) {
   h->count = from->count;
   h->block = from->block;
   h->newborn = from->newborn;
-  h->chunk = from->chunk;
-  h->bump = from->bump;
-  h->end = from->end;
-  memcpy(h->freed, from->freed, sizeof(h->freed));
+  h->blocks = from->blocks;
 }
 
 
@@ -164,76 +154,6 @@ int heap_sethook (Heap *h, lua_Hook hook, int mask, int count) {
 /* }====================================================== */
 
 
-/* {======================================================
-** Blocks
-** ======================================================= */
-
-/* Small blocks: up to 512 bytes in steps of 16, up to 4096 in steps of 256. */
-#define FINE		16
-#define FINE_MAX	512
-#define COARSE		256
-#define COARSE_MAX	4096
-
-
-static size_t class_of (size_t n) {
-  return n <= FINE_MAX ? (n + FINE - 1) / FINE
-                       : FINE_MAX / FINE + (n + COARSE - 1) / COARSE;
-}
-
-
-static size_t class_size (size_t c) {
-  return c <= FINE_MAX / FINE ? c * FINE : (c - FINE_MAX / FINE) * COARSE;
-}
-
-
-static int in_chunk (const Heap *h, const void *block) {
-  return (uintptr_t)block - (uintptr_t)h->chunk < (size_t)(h->end - h->chunk);
-}
-
-
-static void *block_new (Heap *h, size_t n) {
-  size_t c, size;
-  void *block;
-  if (n > COARSE_MAX) return malloc(n);
-  c = class_of(n);
-  block = h->freed[c];
-  if (block != NULL) {
-    memcpy(&h->freed[c], block, sizeof(void *));
-    return block;
-  }
-  size = class_size(c);
-  if (size > (size_t)(h->end - h->bump)) return malloc(n);
-  block = h->bump;
-  h->bump += size;
-  return block;
-}
-
-
-static void block_free (Heap *h, void *block, size_t n) {
-  if (in_chunk(h, block)) {
-    size_t c = class_of(n);
-    memcpy(block, &h->freed[c], sizeof(void *));
-    h->freed[c] = block;
-  }
-  else free(block);
-}
-
-
-/* NULL without memory; but a block that shrinks has room where it is. */
-static void *block_resize (Heap *h, void *block, size_t before, size_t n) {
-  void *to;
-  if (!in_chunk(h, block)) return realloc(block, n);
-  if (n <= COARSE_MAX && class_of(n) == class_of(before)) return block;
-  to = block_new(h, n);
-  if (to == NULL) return n <= before ? block : NULL;
-  memcpy(to, block, n < before ? n : before);
-  block_free(h, block, before);
-  return to;
-}
-
-/* }====================================================== */
-
-
 static void account (Heap *h, size_t used) {
   __atomic_store_n(&h->used, used, __ATOMIC_RELAXED);
 }
@@ -248,7 +168,7 @@ void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
     if (ptr == NULL) return NULL;
     if (osize == h->block) forget(h, ptr);
     account(h, h->used - osize);
-    block_free(h, ptr, osize);
+    block_free(h->blocks, ptr, osize);
     return NULL;
   }
   if (__atomic_load_n(&h->alarm, __ATOMIC_RELAXED)) {
@@ -258,7 +178,8 @@ void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
   if (nsize > before && h->limit > 0 && h->used + (nsize - before) > h->limit)
     return NULL;
   if (ptr == NULL && osize == LUA_TTHREAD && !reserve(h)) return NULL;
-  block = ptr ? block_resize(h, ptr, osize, nsize) : block_new(h, nsize);
+  block = ptr ? block_resize(h->blocks, ptr, osize, nsize)
+              : block_new(h->blocks, nsize);
   if (block == NULL) return NULL;
   account(h, h->used + nsize - before);
   if (nsize >= LARGE_BLOCK) block_prefer_huge(block, nsize);

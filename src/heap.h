@@ -8,14 +8,13 @@
 #ifndef heap_h
 #define heap_h
 
-#include "platform.h"
 #include <signal.h>
 #include <stddef.h>
 
 #include "lua.h"
 
+#include "blocks.h"
 
-#define HEAP_CLASSES	49	/* sizes of small blocks */
 
 typedef struct Heap {
   size_t used;			/* bytes; written here, read by any thread */
@@ -24,19 +23,15 @@ typedef struct Heap {
   size_t size, count;
   size_t block;			/* size of a coroutine's block */
   void *newborn;		/* block of a coroutine that is being made */
-  char *chunk, *bump, *end;	/* of small blocks; from 'bump' it was never used */
-  void *freed[HEAP_CLASSES];	/* lists of small blocks */
+  Blocks *blocks;
   volatile sig_atomic_t busy;	/* the register changes: signals, keep off */
   int alarm;			/* atomic, set by any thread: … */
   void (*on_alarm) (void);	/* … call this at the next allocation */
 } Heap;
 
 void heap_init (Heap *h, void (*on_alarm) (void));
+int heap_open (Heap *h);	/* gets ready for a state; false without memory */
 void heap_free (Heap *h);	/* the state is closed */
-
-/* Gets the chunk that small blocks come from; without memory for it, they come
-** from where large ones do. */
-void heap_reserve (Heap *h);
 
 /* 'h', a new one, goes on with what 'from' has. The limit is its own. */
 void heap_move (Heap *h, Heap *from);

@@ -188,10 +188,12 @@ static void seed (lua_State *L) {
 }
 
 
-static void setpath (lua_State *L, const char *field, const char *path) {
-  if (path == NULL) return;
-  lua_pushstring(L, path);
+static void setpath (lua_State *L, const char *field, char **path) {
+  if (*path == NULL) return;
+  lua_pushstring(L, *path);
   lua_setfield(L, -2, field);
+  free(*path);
+  *path = NULL;
 }
 
 
@@ -215,10 +217,10 @@ void libraries_open (lua_State *L) {
 }
 
 
-void libraries_setpaths (lua_State *L, const Isolate *iso) {
+void libraries_setpaths (lua_State *L, Isolate *iso) {
   lua_getglobal(L, LUA_LOADLIBNAME);
-  setpath(L, "path", iso->path);
-  setpath(L, "cpath", iso->cpath);
+  setpath(L, "path", &iso->path);
+  setpath(L, "cpath", &iso->cpath);
   lua_pop(L, 1);
 }
 

@@ -19,8 +19,8 @@ int libraries_bit (const char *name);
 ** random numbers. */
 void libraries_open (lua_State *L);
 
-/* Sets the isolate's paths. */
-void libraries_setpaths (lua_State *L, const Isolate *iso);
+/* Sets the isolate's paths, which are Lua's then: 'iso' has none any more. */
+void libraries_setpaths (lua_State *L, Isolate *iso);
 
 /* Takes away the libraries that the isolate was not given. For when our own
 ** layer, which needs them, is loaded. */

@@ -469,6 +469,42 @@ void block_prefer_huge (void *block, size_t size) {
 }
 
 
+static char *map_pages (size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? NULL : (char *)p;
+}
+
+
+void *pages_new (size_t size) {
+  char *p = map_pages(size), *end;
+  size_t before;
+  if (p == NULL || (uintptr_t)p % size == 0) return p;
+  munmap(p, size);
+  p = map_pages(2 * size);
+  if (p == NULL) return NULL;
+  end = p + 2 * size;
+  before = size - (uintptr_t)p % size;
+  if (before > 0) munmap(p, before);
+  p += before;
+  munmap(p + size, (size_t)(end - p) - size);
+  return p;
+}
+
+
+void pages_free (void *pages, size_t size) { munmap(pages, size); }
+
+
+void pages_drop (void *pages, size_t size) {
+#if defined(__linux__)
+  madvise(pages, size, MADV_DONTNEED);
+#elif defined(MADV_FREE)
+  madvise(pages, size, MADV_FREE);
+#else
+  (void)pages; (void)size;
+#endif
+}
+
+
 void library_pin (const void *address) {
   Dl_info info;
   if (dladdr(address, &info) != 0 && info.dli_fname != NULL)

@@ -40,8 +40,10 @@
 
 
 /* Is each block that is freed watched, by the address sanitizer? Then none is used
-** again by us. */
-#if defined(__SANITIZE_ADDRESS__)
+** again by us, and each comes from the C library. */
+#if defined(MEMORY_CHECKED)
+/* who builds it says so: a spec that counts each call of malloc */
+#elif defined(__SANITIZE_ADDRESS__)
 #define MEMORY_CHECKED	1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -52,6 +54,8 @@
 #define MEMORY_CHECKED	0
 #endif
 
+
+#define lowest_bit(x)	__builtin_ctzll(x)	/* its number; 'x' is not 0 */
 
 #define CACHE_LINE	64	/* bytes; of most processors */
 
@@ -172,6 +176,13 @@ void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 ** give it huge pages, which cost half as much when they are first touched. Of
 ** use or not, nothing else changes. */
 void block_prefer_huge (void *block, size_t size);
+
+/* Memory from the system, at an address that is a multiple of its size (a power of
+** two); NULL if there is none. What is dropped stays the caller's: its content is
+** lost, and it takes no memory until it is written. */
+void *pages_new (size_t size);
+void pages_free (void *pages, size_t size);
+void pages_drop (void *pages, size_t size);
 
 /* Columns of the terminal that is stderr; 0 if it is none. */
 int terminal_width (void);

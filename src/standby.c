@@ -20,6 +20,7 @@
 
 #include "boot.h"
 #include "platform.h"
+#include "slab.h"
 #include "standby.h"
 
 
@@ -79,8 +80,7 @@ static Ready *ready_new (void) {
   Ready *r = (Ready *)calloc(1, sizeof(*r));
   if (r == NULL) return NULL;
   heap_init(&r->heap, NULL);
-  heap_reserve(&r->heap);
-  r->L = lua_newstate(heap_alloc, &r->heap);
+  if (heap_open(&r->heap)) r->L = lua_newstate(heap_alloc, &r->heap);
   if (r->L != NULL) {
     lua_pushcfunction(r->L, boot_prepare);
     if (lua_pcall(r->L, 0, 0, 0) == LUA_OK) return r;
@@ -203,6 +203,7 @@ void *standby_wait (int usable) {
   }
   mutex_unlock(&lock);
   ready_free(unused);
+  if (job == NULL) slab_trim();
   return job;
 }
 

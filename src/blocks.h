@@ -1,0 +1,24 @@
+/*
+** blocks.h
+** The blocks of one state: like malloc, for one thread. Who frees a block knows its
+** size.
+*/
+
+#ifndef blocks_h
+#define blocks_h
+
+#include <stddef.h>
+
+
+typedef struct Blocks Blocks;
+
+Blocks *blocks_new (void);		/* NULL without memory */
+void blocks_free (Blocks *b);		/* all blocks are free; 'b' may be NULL */
+
+void *block_new (Blocks *b, size_t n);	/* NULL without memory */
+void block_free (Blocks *b, void *block, size_t n);
+
+/* NULL without memory; but a block that shrinks has room where it is. */
+void *block_resize (Blocks *b, void *block, size_t before, size_t n);
+
+#endif
