@@ -20,6 +20,12 @@
 #include "slab.h"
 
 
+/* Do all blocks come from malloc? So that a sanitizer, or a spec that refuses memory,
+** meets each of them. */
+#if !defined(ALL_BY_MALLOC)
+#define ALL_BY_MALLOC	MEMORY_CHECKED
+#endif
+
 #define MAX_MIXED	6	/* slabs: as much as an isolate needs that does little */
 
 
@@ -229,13 +235,13 @@ static void add_stray (Blocks *b, void *block) {
 
 
 void *block_new (Blocks *b, size_t n) {
-  if (MEMORY_CHECKED) return malloc(n);
+  if (ALL_BY_MALLOC) return malloc(n);
   return n > SMALL_MAX ? malloc(n + LINK) : small_new(b, class_of(n));
 }
 
 
 void block_free (Blocks *b, void *block, size_t n) {
-  if (MEMORY_CHECKED || take_large(b, block, n)) free(block);
+  if (ALL_BY_MALLOC || take_large(b, block, n)) free(block);
   else small_free(b, block, class_of(n));
 }
 
@@ -243,18 +249,15 @@ void block_free (Blocks *b, void *block, size_t n) {
 void *block_resize (Blocks *b, void *block, size_t before, size_t n) {
   int was_small = before <= SMALL_MAX, is_small = n <= SMALL_MAX;
   void *to;
-  if (MEMORY_CHECKED) to = realloc(block, n);
-  else if (was_small && is_small && class_of(before) == class_of(n)) return block;
-  else if (!was_small && !is_small) to = realloc(block, n + LINK);
-  else {
-    to = block_new(b, n);
-    if (to != NULL) {
-      memcpy(to, block, n < before ? n : before);
-      block_free(b, block, before);
-    }
+  if (ALL_BY_MALLOC) return realloc(block, n);
+  if (was_small && is_small && class_of(before) == class_of(n)) return block;
+  if (!was_small && !is_small) to = realloc(block, n + LINK);
+  else if ((to = block_new(b, n)) != NULL) {
+    memcpy(to, block, n < before ? n : before);
+    block_free(b, block, before);
   }
   if (to != NULL || n > before) return to;
-  if (is_small && !was_small && !MEMORY_CHECKED) add_stray(b, block);
+  if (is_small && !was_small) add_stray(b, block);
   return block;
 }
 

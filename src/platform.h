@@ -40,10 +40,8 @@
 
 
 /* Is each block that is freed watched, by the address sanitizer? Then none is used
-** again by us, and each comes from the C library. */
-#if defined(MEMORY_CHECKED)
-/* who builds it says so: a spec that counts each call of malloc */
-#elif defined(__SANITIZE_ADDRESS__)
+** again by us. */
+#if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_CHECKED	1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

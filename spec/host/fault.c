@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <lua.h>
@@ -139,7 +140,7 @@ static void forget (void *p) {
 #define NEXT(name)	((__typeof__(&name))next(#name, &name##_next))
 
 static void *malloc_next, *calloc_next, *realloc_next, *free_next,
-            *pthread_create_next, *eventfd_next;
+            *mmap_next, *pthread_create_next, *eventfd_next;
 
 static char early[16 * 1024];		/* for what 'dlsym' asks for */
 static size_t early_used;
@@ -210,6 +211,15 @@ void free (void *p) {
   if (NEXT(free) == NULL) return;  /* 'dlsym' is looking for it */
   forget(p);
   NEXT(free)(p);
+}
+
+
+void *mmap (void *address, size_t n, int protection, int flags, int file, off_t offset) {
+  if (fails(MEMORY, __builtin_return_address(0))) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return NEXT(mmap)(address, n, protection, flags, file, offset);
 }
 
 
