@@ -137,15 +137,35 @@ static void open_park (pthread_t *threads, long n) {
 }
 
 
-/* While so many others are alive and wait. */
-static double floor_thread (long n, long alive) {
-  pthread_t *others = park_threads(alive);
+/* 'n' of them, one after the other: seconds. */
+static double live_often (long n) {
   double begin = now();
   for (long i = 0; i < n; i++)
     pthread_join(start(live_and_die, NULL), NULL);
-  begin = now() - begin;
+  return now() - begin;
+}
+
+
+/* While so many others are alive and wait. */
+static double floor_thread (long n, long alive) {
+  pthread_t *others = park_threads(alive);
+  double took = live_often(n);
   open_park(others, alive);
-  return begin / (double)n;
+  return took / (double)n;
+}
+
+
+/* In bursts as long as those of P1, so many, with the same rest before each. */
+static double floor_rested (long bursts, long unused) {
+  long size = 2 * sysconf(_SC_NPROCESSORS_ONLN) + 4;
+  double took = 0;
+  (void)unused;
+  live_often(size);
+  for (long i = 0; i < bursts; i++) {
+    rest(0.05);
+    took += live_often(size);
+  }
+  return took / (double)(bursts * size);
 }
 
 
@@ -761,6 +781,7 @@ typedef struct Command {
 
 static const Command commands[] = {
   {"thread", floor_thread},
+  {"rested", floor_rested},
   {"parked", floor_parked},
   {"futex", floor_futex},
   {"spin", floor_spin},
