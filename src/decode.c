@@ -100,11 +100,42 @@ static void read_short (lua_State *L, Decoder *d) {
 }
 
 
+/* The state's allocator, while it is asked for a large block. */
+typedef struct Asked {
+  lua_State *L;
+  lua_Alloc alloc;
+  void *ud;
+} Asked;
+
+
+/* Stands in for the allocator once: what that gives is about to be written. */
+static void *alloc_large (void *ud, void *ptr, size_t osize, size_t nsize) {
+  Asked a = *(Asked *)ud;
+  void *block;
+  lua_setallocf(a.L, a.alloc, a.ud);
+  block = a.alloc(a.ud, ptr, osize, nsize);
+  if (block != NULL && nsize >= LARGE_BLOCK) block_prefer_huge(block, nsize);
+  return block;
+}
+
+
+/* The first thing that 'lua_pushlstring' does is to allocate the string. */
+static void push_large (lua_State *L, const char *bytes, size_t n) {
+  Asked a;
+  a.L = L;
+  a.alloc = lua_getallocf(L, &a.ud);
+  lua_setallocf(L, alloc_large, &a);
+  lua_pushlstring(L, bytes, n);
+}
+
+
 void read_string (lua_State *L, Decoder *d) {
   if ((get_byte(L, d) & ~TAG_KEPT) == T_SHORT) read_short(L, d);
   else {
-    uint64_t n = get_u64(L, d);
-    lua_pushlstring(L, (const char *)get_bytes(L, d, n), (size_t)n);
+    size_t n = (size_t)get_u64(L, d);
+    const char *bytes = (const char *)get_bytes(L, d, n);
+    if (n < LARGE_BLOCK) lua_pushlstring(L, bytes, n);
+    else push_large(L, bytes, n);
   }
 }
 

@@ -47,6 +47,7 @@ local VALUES = {
                function(v) return v(1) == 10 end },
   transfer = { { point(7), point(8) }, function(v) return v[1].x == 7 and v[2].x == 8 end },
   large    = { large, function(v) return #v == 6000 and v[6000] == large[6000] end },
+  huge     = { ("x"):rep((16 << 20) + 1), function(v) return #v == (16 << 20) + 1 end },
 }
 
 --
