@@ -753,81 +753,112 @@ static State *state_new (lua_State *L, int spawned) {
 /* }====================================================== */
 
 
+/* {======================================================
+** The module
+**
+** An isolate uses few of these functions, and each would take room: so they are
+** put into the module's table when they are first asked for.
+** ======================================================= */
+
+static const luaL_Reg functions[] = {  /* in the order of their names */
+  {"answer", core_answer},
+  {"at_return", core_at_return},
+  {"capability", core_capability},
+  {"channel", channellib_new},
+  {"channel_close", channellib_close},
+  {"channel_count", channellib_count},
+  {"channel_remove", channellib_remove},
+  {"channel_retry", channellib_retry},
+  {"channel_send", channellib_send},
+  {"channel_take", channellib_take},
+  {"channel_wait", channellib_wait},
+  {"channel_waiter", channellib_waiter},
+  {"check", core_check},
+  {"cwd", core_cwd},
+  {"ended", core_ended},
+  {"exit", core_exit},
+  {"explain", core_explain},
+  {"fatal", core_fatal},
+  {"fd", core_fd},
+  {"forked", core_forked},
+  {"hold", receive_hold},
+  {"kill", core_kill},
+  {"kind", core_kind},
+  {"last", core_last},
+  {"library_add", library_add},
+  {"library_has", library_has},
+  {"list", core_list},
+  {"memory", core_memory},
+  {"name", core_name},
+  {"name_add", core_name_add},
+  {"name_find", core_name_find},
+  {"name_post", core_name_post},
+  {"name_remove", core_name_remove},
+  {"now", core_now},
+  {"off_error", core_off_error},
+  {"off_exit", core_off_exit},
+  {"on_close", core_on_close},
+  {"on_error", core_on_error},
+  {"on_exit", core_on_exit},
+  {"owner", core_owner},
+  {"pack", parcel_pack},
+  {"parcel_id", parcel_id},
+  {"pause", core_pause},
+  {"pending", receive_pending},
+  {"ping", core_ping},
+  {"port", core_port},
+  {"port_closed", core_port_closed},
+  {"post", core_post},
+  {"processors", core_processors},
+  {"queued", core_queued},
+  {"rebuilding", core_rebuilding},
+  {"report", core_report},
+  {"resume", core_resume},
+  {"seat", seatlib_new},
+  {"seat_doom", seatlib_doom},
+  {"seat_job", seatlib_job},
+  {"seat_leave", seatlib_leave},
+  {"seat_want", seatlib_want},
+  {"seat_wanted", seatlib_wanted},
+  {"self", core_self},
+  {"sendable", core_sendable},
+  {"set_fatal", core_set_fatal},
+  {"setup", core_setup},
+  {"slicing", core_slicing},
+  {"spawn", core_spawn},
+  {"start", core_start},
+  {"stop_signal", core_stop_signal},
+  {"take", receive_take},
+  {"terminal_width", core_terminal_width},
+  {"unique", core_unique},
+  {"unpack", parcel_unpack},
+};
+
+
+static int by_name (const void *name, const void *function) {
+  return strcmp((const char *)name, ((const luaL_Reg *)function)->name);
+}
+
+
+/* __index of the module. Upvalue 1 is the State. */
+static int core_index (lua_State *L) {
+  const luaL_Reg *f;
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  f = (const luaL_Reg *)bsearch(lua_tostring(L, 2), functions,
+                                sizeof(functions) / sizeof(functions[0]),
+                                sizeof(functions[0]), by_name);
+  if (f == NULL) return 0;
+  lua_settop(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, f->func, 1);
+  lua_pushvalue(L, -1);
+  lua_insert(L, 2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+
 int luaopen_isolate_core (lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"answer", core_answer},
-    {"at_return", core_at_return},
-    {"capability", core_capability},
-    {"channel", channellib_new},
-    {"channel_close", channellib_close},
-    {"channel_count", channellib_count},
-    {"channel_remove", channellib_remove},
-    {"channel_retry", channellib_retry},
-    {"channel_send", channellib_send},
-    {"channel_take", channellib_take},
-    {"channel_wait", channellib_wait},
-    {"channel_waiter", channellib_waiter},
-    {"check", core_check},
-    {"cwd", core_cwd},
-    {"ended", core_ended},
-    {"exit", core_exit},
-    {"explain", core_explain},
-    {"fatal", core_fatal},
-    {"fd", core_fd},
-    {"forked", core_forked},
-    {"hold", receive_hold},
-    {"kill", core_kill},
-    {"kind", core_kind},
-    {"last", core_last},
-    {"library_add", library_add},
-    {"library_has", library_has},
-    {"list", core_list},
-    {"memory", core_memory},
-    {"name", core_name},
-    {"name_add", core_name_add},
-    {"name_find", core_name_find},
-    {"name_post", core_name_post},
-    {"name_remove", core_name_remove},
-    {"now", core_now},
-    {"off_error", core_off_error},
-    {"off_exit", core_off_exit},
-    {"on_close", core_on_close},
-    {"on_error", core_on_error},
-    {"on_exit", core_on_exit},
-    {"owner", core_owner},
-    {"pack", parcel_pack},
-    {"parcel_id", parcel_id},
-    {"pause", core_pause},
-    {"pending", receive_pending},
-    {"ping", core_ping},
-    {"port", core_port},
-    {"port_closed", core_port_closed},
-    {"post", core_post},
-    {"processors", core_processors},
-    {"queued", core_queued},
-    {"rebuilding", core_rebuilding},
-    {"report", core_report},
-    {"resume", core_resume},
-    {"seat", seatlib_new},
-    {"seat_doom", seatlib_doom},
-    {"seat_job", seatlib_job},
-    {"seat_leave", seatlib_leave},
-    {"seat_want", seatlib_want},
-    {"seat_wanted", seatlib_wanted},
-    {"self", core_self},
-    {"sendable", core_sendable},
-    {"set_fatal", core_set_fatal},
-    {"setup", core_setup},
-    {"slicing", core_slicing},
-    {"spawn", core_spawn},
-    {"start", core_start},
-    {"stop_signal", core_stop_signal},
-    {"take", receive_take},
-    {"terminal_width", core_terminal_width},
-    {"unique", core_unique},
-    {"unpack", parcel_unpack},
-    {NULL, NULL}
-  };
   State *S;
   luaL_checkversion(L);
   if (state_find(L) != NULL)  /* loaded again: the same state of affairs */
@@ -839,13 +870,16 @@ int luaopen_isolate_core (lua_State *L) {
   }
   S = (State *)lua_touserdata(L, -1);
   S->opened = 1;
-  luaL_newlibtable(L, functions);
+  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, core_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   lua_insert(L, -2);
-  lua_pushvalue(L, -1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
   lua_pushcclosure(L, receive_next, 2);
-  lua_setfield(L, -3, "next");
-  luaL_setfuncs(L, functions, 1);
+  lua_setfield(L, -2, "next");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
   lua_setfield(L, -2, "ports");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
@@ -858,6 +892,8 @@ int luaopen_isolate_core (lua_State *L) {
   lua_setfield(L, -2, "main");
   return 1;
 }
+
+/* }====================================================== */
 
 
 void core_prepare (lua_State *L) {
