@@ -37,6 +37,7 @@ build = {
         "src/decode.c",
         "src/decode_function.c",
         "src/decode_name.c",
+        "src/decode_plain.c",
         "src/decode_transfer.c",
         "src/encode.c",
         "src/encode_function.c",

@@ -38,7 +38,8 @@ enum Tag {
   T_TRANSFER,			/* count (u32), the results of __transfer */
   T_SHARED,			/* reference (u32): a box */
   T_NEWWORD,			/* as T_SHORT; it is the next word */
-  T_WORD			/* number of a word (u8), from 1 */
+  T_WORD,			/* number of a word (u8), from 1 */
+  T_PLAIN			/* a T_TABLE, the only value, which is plain */
 };
 
 /* A function's upvalue is one of these cells. */
@@ -51,6 +52,12 @@ enum Cell {
 /* In a tag: the value is mentioned again later, by its offset. The writer
 ** adds it when it meets the value a second time. */
 #define TAG_KEPT	0x80
+
+/* A table is plain if all in it are values without parts that need no code of the
+** user's, and such tables, each mentioned once; and if it is less deep and less
+** large than that. */
+#define PLAIN_DEPTH	16
+#define PLAIN_SIZE	(16 * 1024)
 
 #define HEADER_SIZE	12	/* before the first value */
 

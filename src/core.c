@@ -658,6 +658,7 @@ static int state_gc (lua_State *L) {
   channellib_end(S);
   queue_free(&S->inbox);
   queue_free(&S->control);
+  message_free(S->unbuilt);
   spares_free(&S->spares);
   while ((m = S->pauses) != NULL) {
     S->pauses = m->next;
@@ -830,6 +831,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"stop_signal", core_stop_signal},
   {"take", receive_take},
   {"terminal_width", core_terminal_width},
+  {"unbuilt", receive_unbuilt},
   {"unique", core_unique},
   {"unpack", parcel_unpack},
 };

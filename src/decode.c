@@ -20,11 +20,8 @@
 #include "lua.h"
 #include "lauxlib.h"
 
-#include "box.h"
 #include "decoder.h"
-#include "isolate.h"
 #include "platform.h"
-#include "port.h"
 
 
 /* How many values between two looks at the clock. */
@@ -94,130 +91,12 @@ static void read_table (lua_State *L, Decoder *d, enum Tag tag,
 }
 
 
-static void read_short (lua_State *L, Decoder *d) {
-  size_t n = (size_t)get_byte(L, d);
-  lua_pushlstring(L, (const char *)get_bytes(L, d, n), n);
-}
-
-
-/* The state's allocator, while it is asked for a large block. */
-typedef struct Asked {
-  lua_State *L;
-  lua_Alloc alloc;
-  void *ud;
-} Asked;
-
-
-/* Stands in for the allocator once: what that gives is about to be written. */
-static void *alloc_large (void *ud, void *ptr, size_t osize, size_t nsize) {
-  Asked a = *(Asked *)ud;
-  void *block;
-  lua_setallocf(a.L, a.alloc, a.ud);
-  block = a.alloc(a.ud, ptr, osize, nsize);
-  if (block != NULL && nsize >= LARGE_BLOCK) block_prefer_huge(block, nsize);
-  return block;
-}
-
-
-/* The first thing that 'lua_pushlstring' does is to allocate the string. */
-static void push_large (lua_State *L, const char *bytes, size_t n) {
-  Asked a;
-  a.L = L;
-  a.alloc = lua_getallocf(L, &a.ud);
-  lua_setallocf(L, alloc_large, &a);
-  lua_pushlstring(L, bytes, n);
-}
-
-
-void read_string (lua_State *L, Decoder *d) {
-  if ((get_byte(L, d) & ~TAG_KEPT) == T_SHORT) read_short(L, d);
-  else {
-    size_t n = (size_t)get_u64(L, d);
-    const char *bytes = (const char *)get_bytes(L, d, n);
-    if (n < LARGE_BLOCK) lua_pushlstring(L, bytes, n);
-    else push_large(L, bytes, n);
-  }
-}
-
-
 /* An earlier value; nil if that went by name and is not here. */
 static void read_ref (lua_State *L, Decoder *d) {
   uint64_t offset = get_u64(L, d);
   if (offset >= (uint64_t)(d->p - d->m->bytes)) damaged(L);
   lua_rawgeti(L, decoder_table(L, d, SLOT_KEPT), (lua_Integer)offset);
   d->node = isnode(L, d, -1);
-}
-
-
-/* A counted thing that the message mentions. */
-static Shared *get_ref (lua_State *L, Decoder *d) {
-  uint32_t i = get_u32(L, d);
-  if (i >= (uint32_t)d->m->nrefs) damaged(L);
-  return d->m->refs[i];
-}
-
-
-static void read_sendport (lua_State *L, Decoder *d) {
-  Shared *box = get_ref(L, d);
-  uint64_t id = get_u64(L, d);
-  if (box->destroy != d->S->isolate->box.shared.destroy) damaged(L);
-  sendport_push(L, d->S, (Mailbox *)(void *)box, id);
-}
-
-
-/* A string that will come again. */
-static void read_newword (lua_State *L, Decoder *d) {
-  int words = decoder_table(L, d, SLOT_WORDS);
-  read_short(L, d);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, words, (lua_Integer)++d->words);
-}
-
-
-static void read_word (lua_State *L, Decoder *d) {
-  uint32_t i = (uint32_t)get_byte(L, d);
-  if (i == 0 || i > d->words) damaged(L);
-  lua_rawgeti(L, d->slots + SLOT_WORDS, (lua_Integer)i);
-}
-
-
-/* Reads the next value if it is one that has no parts. Else false, and nothing
-** is read. */
-static inline int read_scalar (lua_State *L, Decoder *d) {
-  if (d->p == d->end) return 0;
-  switch (*d->p++) {
-    case T_NIL: lua_pushnil(L); return 1;
-    case T_FALSE: lua_pushboolean(L, 0); return 1;
-    case T_TRUE: lua_pushboolean(L, 1); return 1;
-    case T_INT1: {
-      int8_t i;
-      get(L, d, &i, sizeof(i));
-      lua_pushinteger(L, i);
-      return 1;
-    }
-    case T_INT4: {
-      int32_t i;
-      get(L, d, &i, sizeof(i));
-      lua_pushinteger(L, i);
-      return 1;
-    }
-    case T_INT8: {
-      int64_t i;
-      get(L, d, &i, sizeof(i));
-      lua_pushinteger(L, (lua_Integer)i);
-      return 1;
-    }
-    case T_FLOAT: {
-      lua_Number x;
-      get(L, d, &x, sizeof(x));
-      lua_pushnumber(L, x);
-      return 1;
-    }
-    case T_SHORT: read_short(L, d); return 1;
-    case T_NEWWORD: read_newword(L, d); return 1;
-    case T_WORD: read_word(L, d); return 1;
-    default: d->p--; return 0;
-  }
 }
 
 
@@ -234,17 +113,8 @@ static int read_value (lua_State *L, Decoder *d) {
   tag = (enum Tag)(byte & ~TAG_KEPT);
   kept = (byte & TAG_KEPT) ? offset : -1;
   switch (tag) {
-    case T_STRING:
-      d->p--;
-      read_string(L, d);
-      break;
-    case T_LIGHT: {
-      void *p;
-      get(L, d, &p, sizeof(p));
-      lua_pushlightuserdata(L, p);
-      break;
-    }
     case T_TABLE: case T_OBJECT: read_table(L, d, tag, kept); return 0;
+    case T_PLAIN: read_plain(L, d); return 1;
     case T_FUNCTION: read_function(L, d, kept); return 0;
     case T_TRANSFER: read_transfer(L, d, kept); return 0;
     case T_REF: read_ref(L, d); return 1;
@@ -257,10 +127,7 @@ static int read_value (lua_State *L, Decoder *d) {
       lua_pushcfunction(L, f);
       break;
     }
-    case T_SENDPORT: read_sendport(L, d); break;
-    case T_SHARED: box_push(L, get_ref(L, d)); break;
-    case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
-    default: damaged(L);
+    default: read_leaf(L, d, tag);
   }
   if (kept >= 0) decoder_keep(L, d, kept);
   return 1;

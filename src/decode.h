@@ -47,6 +47,12 @@ typedef struct Decoder {
 ** fail. */
 int decode_scalar (lua_State *L, const Message *m);
 
+/* Is it a plain table? */
+int decode_is_plain (const Message *m);
+
+/* Pushes that table. The message stays with the caller. Raises without memory. */
+void decode_plain (lua_State *L, State *S, Message *m);
+
 /* Pushes a new decoder, a userdata with a finalizer. */
 Decoder *decoder_new (lua_State *L);
 

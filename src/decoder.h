@@ -116,8 +116,25 @@ Build *build_open (lua_State *L, Decoder *d, enum Tag kind, int stage);
 /* The clock is asked now and then only. */
 int out_of_time (Decoder *d);
 
+/* }====================================================== */
+
+
+/* {======================================================
+** decode_plain.c: values without parts, and plain tables
+** ======================================================= */
+
 /* A string that is no value of its own: a name. */
 void read_string (lua_State *L, Decoder *d);
+
+/* Reads the next value if it is a short one that has no parts. Else false, and
+** nothing is read. */
+int read_scalar (lua_State *L, Decoder *d);
+
+/* Any other value without parts, after its tag. */
+void read_leaf (lua_State *L, Decoder *d, enum Tag tag);
+
+/* A plain table, after its tag. */
+void read_plain (lua_State *L, Decoder *d);
 
 /* }====================================================== */
 

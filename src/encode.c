@@ -71,6 +71,7 @@ int encoder_seen (Encoder *E, const void *key, size_t offset, int upvalue,
 
 void encoder_keep (Encoder *E, size_t offset) {
   E->w.data[WRITER_START + offset] |= TAG_KEPT;
+  E->plain = 0;
 }
 
 
@@ -109,6 +110,7 @@ Frame *frame_open (Encoder *E, FrameKind kind) {
   }
   spine_push(E->L, &E->spine);
   f = &E->frames[E->depth++];
+  if (kind != FRAME_TABLE || E->depth > PLAIN_DEPTH) E->plain = 0;
   memset(f, 0, sizeof(*f));
   f->kind = kind;
   f->start = here(E);
@@ -193,6 +195,7 @@ static int put_table (Encoder *E, int asclass) {
   int tag = T_TABLE;
   Frame *f;
   if (address == E->S->globals) {
+    E->plain = 0;
     put_byte(E, T_GLOBALS);
     return 1;
   }
@@ -201,6 +204,7 @@ static int put_table (Encoder *E, int asclass) {
     if (encoder_stale(E) || by_metatable(E)) return 0;
     lua_pop(L, 1);
     tag = T_OBJECT;
+    E->plain = 0;
   }
   f = frame_open(E, FRAME_TABLE);
   f->length = lua_rawlen(L, -1);
@@ -275,7 +279,7 @@ static int put_object (Encoder *E, int asclass) {
   void *p;
   switch (lua_type(E->L, -1)) {
     case LUA_TTABLE: return put_table(E, asclass);
-    case LUA_TFUNCTION: return put_function(E);
+    case LUA_TFUNCTION: E->plain = 0; return put_function(E);
     case LUA_TUSERDATA: return put_userdata(E);
     case LUA_TLIGHTUSERDATA:
       p = lua_touserdata(E->L, -1);
@@ -428,6 +432,7 @@ void encoder_start (Encoder *E) {
   E->depth = E->root = E->modules = 0;
   E->strings = 0;
   E->again = E->called = 0;
+  E->plain = 1;
   E->harmless = NULL;
   E->notes = E->anchors = 0;
   writer_reset(&E->w);
@@ -436,6 +441,13 @@ void encoder_start (Encoder *E) {
   lua_settop(E->L, E->slots - 1 + SLOT_COUNT);  /* nil */
   E->spine.slot = E->slots + SLOT_SPINE;
   E->spine.chunks = 0;
+}
+
+
+/* Says of the only value that it is a plain table, if it is one. */
+static void mark_plain (Encoder *E) {
+  unsigned char *tag = E->w.data + WRITER_START + HEADER_SIZE;
+  if (E->plain && *tag == T_TABLE && here(E) < PLAIN_SIZE) *tag = T_PLAIN;
 }
 
 
@@ -452,6 +464,7 @@ int put_all (Encoder *E, int first) {
     while (E->depth > 0) step(E);
     if (E->again) return 0;
   }
+  if (n == 1) mark_plain(E);
   put_modules(E);
   return 1;
 }

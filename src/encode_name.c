@@ -27,6 +27,7 @@ static void put_module (Encoder *E, int tag) {
   lua_State *L = E->L;
   int modules = encoder_table(E, SLOT_MODULES);
   uint32_t i;
+  E->plain = 0;
   lua_pushvalue(L, -1);
   if (lua_rawget(L, modules) == LUA_TNIL) {
     i = (uint32_t)E->modules++;

@@ -51,6 +51,7 @@ typedef struct Encoder {
   Frame *frames;
   int depth, size;
   int fresh;			/* the by-name index was looked at; 2: anew */
+  int plain;			/* nothing was written that is not, see codec.h */
   int again;			/* it was stale: start again */
   int called;			/* the user's code has run */
   int anchoring;		/* all that is written is kept alive */

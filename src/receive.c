@@ -437,34 +437,70 @@ int receive_take (lua_State *L) {
 }
 
 
-/* next() -> handler, message: what is there now, and its port has a handler for.
-** Or nil, port id, ok, value: it could not be built, or the handler has gone
-** since the last message. Or nothing. Upvalues: the State, the handlers. */
+/* Takes the first message in the inbox and pushes its value, if none of the
+** user's code is needed to build it; else false. Nothing catches what it raises
+** without memory, for to do that takes as long as to build a table of three
+** fields: the message waits for 'unbuilt' then. */
+static int receive_plain (lua_State *L, State *S) {
+  Message *m = S->inbox.head;
+  if (decode_scalar(L, m)) next_message(S);
+  else if (decode_is_plain(m) && S->unbuilt == NULL) {
+    S->unbuilt = next_message(S);
+    decode_plain(L, S, m);
+    S->unbuilt = NULL;
+  }
+  else return 0;
+  spares_keep(&S->spares, m);
+  ring_for_rest(S);
+  return 1;
+}
+
+
+/* next() -> message, handler: what is there now, and its port has a handler for.
+** Or message or error, nil, port id, ok: it could not be built, or the handler has
+** gone since the last message. Or nothing. May raise: see 'unbuilt'. Upvalues: the
+** State, the handlers. */
 int receive_next (lua_State *L) {
   State *S = state_of(L);
   uint64_t port;
-  lua_settop(L, 0);
+  int ok = 1;
   mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
   if (!takes_straight(S)) return 0;
   port = S->inbox.head->port;
   if (port != S->straight) {  /* else it had a handler: that is looked up below */
     if (!push_handler(L, S)) return 0;
-    lua_settop(L, 0);
+    lua_pop(L, 1);
     S->straight = port;
   }
-  receive_first(L, S);
-  lua_settop(L, 2);  /* ok, value */
-  if (lua_rawgeti(L, lua_upvalueindex(2), (lua_Integer)port) != LUA_TNIL &&
-      lua_toboolean(L, 1)) {
-    lua_insert(L, 2);
-    return 2;
+  if (!receive_plain(L, S)) {
+    receive_first(L, S);
+    ok = lua_toboolean(L, 1);
+    lua_settop(L, 2);
+    lua_remove(L, 1);
   }
+  if (lua_rawgeti(L, lua_upvalueindex(2), (lua_Integer)port) != LUA_TNIL && ok)
+    return 2;
   S->straight = 0;
-  lua_settop(L, 2);
+  lua_settop(L, 1);
   lua_pushnil(L);
   lua_pushinteger(L, (lua_Integer)port);
-  lua_rotate(L, 1, 2);
+  lua_pushboolean(L, ok);
   return 4;
+}
+
+
+/* unbuilt() -> port id, ok, value: of the message in whose midst 'next' raised, as
+** 'take' gives it; or nothing, if that was not the case. */
+int receive_unbuilt (lua_State *L) {
+  State *S = state_of(L);
+  Message *m = S->unbuilt;
+  Decoder *d;
+  if (m == NULL) return 0;
+  lua_pushinteger(L, (lua_Integer)m->port);
+  d = push_decoder(L, S);
+  S->unbuilt = NULL;
+  decoder_take(d, S, m);
+  return 1 + receive_small(L, S, d);
 }
 
 

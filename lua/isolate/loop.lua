@@ -175,20 +175,27 @@ local function handle_stretch()
   stretch = stretch + 1
   local mine = stretch
   repeat
-    local handler, message, ok, value = next_message()
+    local message, handler, port, ok = next_message()
     if not handler then
-      if message then deliver(message, ok, value) end
+      if port then deliver(port, ok, message) end
       return
     end
     handler(message)
   until stretch > mine or awaited[depth].done or timers.n > 0 and timers[1].deadline <= now()
 end
 
+-- A stretch has failed: a handler; or there was no memory for a message, which
+-- is tried again (nothing is lost, and its port is told if that fails, too).
+local function stretch_failed(what, trace)
+  local port, ok, message = core.unbuilt()
+  if port then deliver(port, ok, message) else loop.uncaught(what, trace) end
+end
+
 -- Does what `take` returned. True for a message, false for a slice of one, nil
 -- for nothing.
 local function dispatch(what, ...)
   if what == true then
-    loop.start(loop.uncaught, handle_stretch)
+    loop.start(stretch_failed, handle_stretch)
     stretch = stretch + 1
   elseif what then
     deliver(what, ...)
