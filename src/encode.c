@@ -451,9 +451,9 @@ static void mark_plain (Encoder *E) {
 }
 
 
-int put_all (Encoder *E, int first) {
+int put_all (Encoder *E, int first, int n) {
   lua_State *L = E->L;
-  int i, n = E->slots - first;
+  int i;
   put_u64(E, 0);
   put_u32(E, (uint32_t)n);
   for (i = 0; i < n; i++) {
@@ -501,19 +501,19 @@ Message *encode (lua_State *L, State *S, int first, Roots roots,
                  uint64_t port) {
   Encoder *E;
   Message *m = NULL;
+  int n;
   if (lua_gettop(L) == first) m = encode_scalar(L, &S->spares, first, port);
   if (m != NULL) return m;
   luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
+  n = lua_gettop(L) + 1 - first;
   E = push_encoder(L, S, roots);
-  lua_insert(L, first);  /* under the values, alive as long as they */
-  E->slots = lua_gettop(L) + 1;
-  do encoder_start(E); while (!put_all(E, first + 1));
-  lua_settop(L, E->slots - 1);
+  E->slots = first + n + 1;
+  do encoder_start(E); while (!put_all(E, first, n));
   forget(E);
   m = writer_finish(&E->w, &S->spares, port);
   if (m == NULL) luaL_error(L, "not enough memory");
-  give_back(L, S, E, first);  /* sets a key that is there: cannot raise */
-  lua_remove(L, first);
+  give_back(L, S, E, first + n);  /* sets a key that is there: cannot raise */
+  lua_settop(L, first + n - 1);
   return m;
 }
 

@@ -164,9 +164,8 @@ void frame_close (Encoder *E);
 /* Nothing is written yet; the fixed slots are empty. */
 void encoder_start (Encoder *E);
 
-/* Writes the values from 'first' up to the fixed slots. False if it has to
-** be done again. */
-int put_all (Encoder *E, int first);
+/* Writes 'n' values, from 'first' on. False if it has to be done again. */
+int put_all (Encoder *E, int first, int n);
 
 /* Writes the value at the top and pops it: true. Or opens a frame for it and
 ** leaves it to that, or starts the message again: false, and then the caller

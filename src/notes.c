@@ -87,7 +87,7 @@ static int explain_try (lua_State *L) {
     lua_replace(L, E->slots + SLOT_REFUSED);
     lua_newtable(L);
     lua_replace(L, E->slots + SLOT_NOTES);
-  } while (!put_all(E, 3));
+  } while (!put_all(E, 3, 1));
   lua_pushvalue(L, E->slots + SLOT_NOTES);
   return 1;
 }
