@@ -105,6 +105,7 @@ Message *spares_new (Spares *s, size_t size) {
   Message *m = s->first;
   if (m == NULL || size > SMALL) return message_new(size);
   s->first = m->next;
+  __builtin_prefetch(s->first, 1);  /* the receiver wrote it last, on its processor */
   s->count--;
   return fresh(m, size);
 }
