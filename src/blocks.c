@@ -20,12 +20,6 @@
 #include "slab.h"
 
 
-/* Do all blocks come from malloc? So that a sanitizer, or a spec that refuses memory,
-** meets each of them. */
-#if !defined(ALL_BY_MALLOC)
-#define ALL_BY_MALLOC	MEMORY_CHECKED
-#endif
-
 #define MAX_MIXED	6	/* slabs: as much as an isolate needs that does little */
 
 
@@ -235,13 +229,13 @@ static void add_stray (Blocks *b, void *block) {
 
 
 void *block_new (Blocks *b, size_t n) {
-  if (ALL_BY_MALLOC) return malloc(n);
+  if (MEMORY_CHECKED) return malloc(n);
   return n > SMALL_MAX ? malloc(n + LINK) : small_new(b, class_of(n));
 }
 
 
 void block_free (Blocks *b, void *block, size_t n) {
-  if (ALL_BY_MALLOC || take_large(b, block, n)) free(block);
+  if (MEMORY_CHECKED || take_large(b, block, n)) free(block);
   else small_free(b, block, class_of(n));
 }
 
@@ -249,7 +243,7 @@ void block_free (Blocks *b, void *block, size_t n) {
 void *block_resize (Blocks *b, void *block, size_t before, size_t n) {
   int was_small = before <= SMALL_MAX, is_small = n <= SMALL_MAX;
   void *to;
-  if (ALL_BY_MALLOC) return realloc(block, n);
+  if (MEMORY_CHECKED) return realloc(block, n);
   if (was_small && is_small && class_of(before) == class_of(n)) return block;
   if (!was_small && !is_small) to = realloc(block, n + LINK);
   else if ((to = block_new(b, n)) != NULL) {

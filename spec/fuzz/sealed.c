@@ -74,4 +74,5 @@ static int sealed_pcallk (lua_State *L, int nargs, int nresults, int handler,
 #include "../../src/decode.c"
 #include "../../src/decode_function.c"
 #include "../../src/decode_name.c"
+#include "../../src/decode_plain.c"
 #include "../../src/decode_transfer.c"
