@@ -157,7 +157,7 @@ int boot (lua_State *L) {
   lua_gc(L, LUA_GCRESTART);
   lua_gc(L, LUA_GCSTEP, -FIRST_PAUSE);
   if (iso->setup != NULL) {
-    push_function(L, "setup");
+    library_require(L, "isolate.inherited");
     lua_call(L, 0, 0);
   }
   if (iso->libs != LIBRARIES_ALL) libraries_restrict(L, iso);

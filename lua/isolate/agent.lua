@@ -4,7 +4,7 @@
 local select = select
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 local request = require "isolate.request"
 local spawn = require "isolate.spawn"
 
@@ -51,7 +51,7 @@ end
 --- The function of the agent's isolate. Requests wait in its control port from
 -- the beginning.
 function remote.live(parcel)
-  local inbox = port.own()
+  local inbox = private_port.own()
   local ok, value = xpcall(function()
     local _, init = core.unpack(parcel)
     return init()

@@ -6,7 +6,7 @@ local math = math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
-local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 
 local expected = errors.expected
 local now = core.now
@@ -24,7 +24,7 @@ local channel = { Channel = Channel }
 
 local waiters, last = {}, 0     -- number -> who waits
 
-local bell = port.private(function(_, _, number)
+local bell = private_port.new(function(_, _, number)
   local waiter = waiters[number]
   if waiter then loop.wake(waiter) end
 end)

@@ -289,7 +289,7 @@ function Future:timeout(seconds)
   check_number(seconds, 1, "timeout", true)
   local result = new()
   depend(result, self)
-  local timer = loop.after(seconds, function() fail(result, too_late(seconds)) end)
+  local timer = require "isolate.clock".after(seconds, function() fail(result, too_late(seconds)) end)
   result.on_cancel = function() timer:cancel() end
   listen(self, function()
     timer:cancel()
@@ -345,7 +345,7 @@ function Future.delayed(seconds, fn)
   check_function(fn, 2, "delayed", true)
   local self = new()
   local function run() future.run(self, fn) end
-  local timer = loop.after(seconds, function()
+  local timer = require "isolate.clock".after(seconds, function()
     self.on_cancel = nil
     if fn then loop.ready(run) else complete(self, false) end
   end)

@@ -6,6 +6,7 @@ local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 local options = require "isolate.options"
 local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 
 local expected = errors.expected
 
@@ -231,7 +232,7 @@ function methods:join(timeout)
   errors.check_number(timeout, 1, "join")
   if core.ended(self.control_port) then return true end
   local waiter = loop.waiter()
-  local listener <close> = port.private(function() loop.wake(waiter) end)
+  local listener <close> = private_port.new(function() loop.wake(waiter) end)
   core.on_exit(self.control_port, listener.send_port)
   if core.ended(self.control_port) then return true end
   loop.wait(waiter, timeout)

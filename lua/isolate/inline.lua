@@ -1,6 +1,7 @@
 --- `compute` where there are no threads: in this isolate's loop, a turn later, on
 -- copies, with the same results and errors.
 
+local clock = require "isolate.clock"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -32,7 +33,7 @@ function inline.compute(result, parcel, name)
   end
 
   local function begin() loop.start(failed, main) end
-  local start = loop.after(0, function() loop.ready(begin) end)
+  local start = clock.after(0, function() loop.ready(begin) end)
   result.on_cancel = function()
     start:cancel()
     if result.timer then result.timer:cancel() end

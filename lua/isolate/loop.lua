@@ -9,10 +9,8 @@
 -- due. Ready things (the continuations of what was waited for) run before the
 -- next message or timer.
 
-local table, math = table, math
+local table, require = table, require
 local core = require "isolate.core"
-local errors = require "isolate.errors"
-local Timers = require "isolate.timer"
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
@@ -25,7 +23,7 @@ local loop = {
   alive = 0,      -- how many things keep this isolate alive
   waiting = 0,    -- callbacks of Futures, which only a loop can serve
   ran = false,    -- did a loop ever run?
-  timers = Timers.new(),
+  timers = { n = 0, made = 0 },  -- who adds one loads clock.lua
 }
 
 local timers = loop.timers
@@ -127,13 +125,16 @@ function loop.first(fn)
   ready[first] = fn
 end
 
+-- True if there was something.
 local function run_ready()
+  if first > last then return false end
   while first <= last do
     local it = ready[first]
     ready[first] = nil
     first = first + 1
     if type(it) == "thread" then after(it, on_error[it], resume(it)) else it() end
   end
+  return true
 end
 
 ------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ function loop.uncaught(value, trace)
     failures[#failures + 1] = { value = value }
     stretch = stretch + 1
   else
-    core.report(errors.describe(value, trace))
+    core.report(require "isolate.errors".describe(value, trace))
     if core.fatal() then core.exit(true) end
   end
 end
@@ -205,36 +206,9 @@ local function dispatch(what, ...)
   return true
 end
 
--- Fires the timers that are due; true if there were any.
-local function fire()
-  local deadline = timers:next()
-  if not deadline then return false end
-  local time = now()
-  if time < deadline then return false end
-  local made = timers.made
-  repeat
-    core.hold()  -- who paused it in this turn holds timers, too
-    local timer = timers:due(time, made)
-    if timer then
-      timer:fire(time)
-      run_ready()
-    end
-  until not timer
-  return true
-end
-
--- The earlier of two deadlines; nil is never.
-local function earlier(a, b)
-  if a and b then return a < b and a or b end
-  return a or b
-end
-
 -- One turn, which may wait. False if nothing is left that could happen.
 local function turn()
-  if first <= last then
-    run_ready()
-    return true
-  end
+  if run_ready() then return true end
   local ended = loop.alive == 0
   if ended and not pending() then
     core.hold()  -- a paused isolate lives
@@ -245,7 +219,7 @@ local function turn()
   dispatch(take(ended and 0 or timer and timer.deadline))
   if timers.n > 0 then
     run_ready()
-    fire()
+    loop.fire()
   end
   return true
 end
@@ -255,14 +229,19 @@ local leave = setmetatable({}, { __close = function()
   depth = depth - 1
 end })
 
+-- Begins a run, which ends with the to-be-closed value that it returns.
+local function enter(waiter)
+  check()  -- before anything that is ready runs
+  loop.ran = true
+  awaited[depth + 1] = waiter
+  depth = depth + 1
+  return leave
+end
+
 --- Runs the loop until `waiter.done`, or until nothing is left that could
 -- happen. Returns `waiter.done`.
 function loop.run(waiter)
-  check()  -- before anything that is ready runs
-  loop.ran = true
-  depth = depth + 1
-  local _ <close> = leave
-  awaited[depth] = waiter
+  local _ <close> = enter(waiter)
   raise_failure()
   while not waiter.done and turn() do
     if failures[1] then raise_failure() end
@@ -273,6 +252,16 @@ end
 
 --- The work has run out (future.lua has something to do then).
 function loop.out_of_work() end
+
+--- Is something ready?
+function loop.has_ready() return first <= last end
+
+--- Does the loop run?
+function loop.running() return depth > 0 or tasks[running()] ~= nil end
+
+-- For host.lua.
+loop.enter, loop.raise_failure = enter, raise_failure
+loop.run_ready, loop.dispatch = run_ready, dispatch
 
 ------------------------------------------------------------------------------
 -- Waiting
@@ -300,18 +289,11 @@ function loop.wait(waiter, timeout, level)
     error("a value that is being rebuilt may not wait", level or 3)
   end
   if not timeout then return wait(waiter) end
-  local _ <close> = loop.after(timeout, function()
+  local _ <close> = require "isolate.clock".after(timeout, function()
     waiter.timed_out = true
     loop.wake(waiter)
   end)
   return wait(waiter)
-end
-
---- Waits as `await` does.
----@param seconds number
-function loop.sleep(seconds)
-  errors.check_number(seconds, 1, "sleep", true)
-  loop.wait(loop.waiter(), seconds)
 end
 
 --- Lets whoever waits for `waiter` go on: soon, or `sync`: at once. If it raises
@@ -324,102 +306,6 @@ function loop.wake(waiter, sync)
   waiter.done = true
   if not co then return end
   if sync then after(co, on_error[co], resume(co)) else last = last + 1 end
-end
-
--- A call of `fn` that is to come; keeps the isolate alive until then. May be
--- a to-be-closed variable.
-local Call = {}
-Call.__index = Call
-
--- If `fn` raises for lack of memory, it is called again at the next turn.
-function Call:fire()
-  self.fn()
-  self:cancel()
-end
-
-function Call:cancel()
-  if timers:remove(self) then loop.alive = loop.alive - 1 end
-end
-
-Call.__close = Call.cancel
-
---- Calls `fn()`, no code of the user's, after `seconds`.
-function loop.after(seconds, fn)
-  local call = setmetatable({ fn = fn }, Call)
-  timers:add(call, now() + seconds)
-  loop.alive = loop.alive + 1
-  return call
-end
-
-------------------------------------------------------------------------------
--- What users call
-
-local function check_not_running(name)
-  if depth > 0 or tasks[running()] then
-    error("Isolate." .. name .. ": the loop is running already", 3)
-  end
-end
-
---- Runs until nothing is left alive: no open port, no active timer, no wait
--- that another isolate or the clock could end. Raises the uncaught error of a
--- handler or a timer, and in a task: the loop is running already.
-function loop.loop()
-  check_not_running "loop"
-  loop.run {}
-  loop.out_of_work()
-end
-
---- For a host's frame loop: waits at most `timeout` seconds (default 0),
--- handles what was waiting when it was called, and of a large message one
--- slice. Returns true if it did something.
----@param timeout number?  seconds
----@return boolean
-function loop.step(timeout)
-  check_not_running "step"
-  if timeout ~= nil and type(timeout) ~= "number" then
-    errors.expected("number", timeout, 1, "step", 2)
-  end
-  if timeout ~= timeout then
-    error("bad argument #1 to 'step' (number expected, got nan)", 2)
-  end
-  check()
-  loop.ran = true
-  depth = depth + 1
-  local _ <close> = leave
-  raise_failure()
-  local did = first <= last
-  run_ready()
-  local limit = not did and timeout and timeout > 0 and now() + timeout or 0
-  local messages = core.queued()
-  repeat
-    local got = dispatch(take(earlier(limit, timers:next()), true))
-    if got ~= nil then did, limit = true, 0 end
-    messages = messages - 1
-    run_ready()
-    local more = got and messages > 0
-    if not more then did = fire() or did end
-  until not more and (did or now() >= limit)
-  raise_failure()
-  return did
-end
-
---- Seconds until the next timer is due or the next slice can be built; nil for
--- none. With `Isolate.fd()`, for a host that waits in poll.
----@return number?
-function loop.timeout()
-  if first <= last or core.slicing() then return 0 end
-  local deadline = timers:next()
-  if deadline then return math.max(0, deadline - now()) end
-end
-
---- Did something wait for a loop that never ran?
----@return boolean
-function loop.forgotten()
-  if loop.ran then return false end
-  for _, port in pairs(ports) do
-    if rawget(port, "on_message") or rawget(port, "claimed") then return true end
-  end
-  return loop.waiting > 0 or timers.n > 0
 end
 
 return loop

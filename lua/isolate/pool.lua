@@ -6,6 +6,7 @@
 -- job on its seat has failed, and no other.
 
 local debug, math, pcall, string, table = debug, math, pcall, string, table
+local clock = require "isolate.clock"
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"
@@ -14,7 +15,7 @@ local handle = require "isolate.handle"
 local loop = require "isolate.loop"
 local map = require "isolate.map"
 local options = require "isolate.options"
-local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 local request = require "isolate.request"
 local spawn = require "isolate.spawn"
 local worker = require "isolate.worker"
@@ -145,13 +146,13 @@ local function watch(job, timeout)
   local function look()
     local it, seconds = worker_of(job)
     if not it or seconds < timeout then
-      job.timer = loop.after(it and timeout - seconds or timeout, look)
+      job.timer = clock.after(it and timeout - seconds or timeout, look)
       return
     end
     fail(job, errors.TimeoutError(("the job was not done after %g seconds"):format(timeout)))
     stop(job)
   end
-  job.timer = loop.after(timeout, look)
+  job.timer = clock.after(timeout, look)
 end
 
 -- A function without upvalues of its own goes in a parcel from its second time
@@ -235,7 +236,7 @@ local function failed_to_start(pool, problem)
     pool.pausing = false
     start_workers(pool)
   end
-  loop.after(math.min(1, FIRST_PAUSE * 2 ^ (pool.failures - 1)), function()
+  clock.after(math.min(1, FIRST_PAUSE * 2 ^ (pool.failures - 1)), function()
     loop.ready(try_again)
   end)
   pool.pausing = true
@@ -280,7 +281,7 @@ local function start_worker(pool)
   pool.started = number
   local it = { number = number, seat = core.seat() }
   local weak = setmetatable({ pool = pool }, { __mode = "v" })  -- idle workers hold no pool
-  it.notice = port.private(function(notice, _, what)
+  it.notice = private_port.new(function(notice, _, what)
     if what == nil then notice:close() end
     if weak.pool then hear(weak.pool, it, what) end
   end)

@@ -8,7 +8,7 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
-local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 
 local request = {}
 
@@ -25,7 +25,7 @@ local function wait_for(control)
   local calls = waiting[control]
   if calls then return calls end
   calls = {}
-  local notice = port.private(function(self)
+  local notice = private_port.new(function(self)
     self:close()
     waiting[control] = nil
     for _, fail in pairs(calls) do fail() end
@@ -76,7 +76,7 @@ function request.call(target, message, lost)
     target:send(message)
   end
   result.on_cancel = drop
-  reply = port.private(function(_, ok, done, ...)
+  reply = private_port.new(function(_, ok, done, ...)
     drop()
     if not ok then
       future.fail(result, errors.unbuilt_answer(done))
@@ -121,7 +121,7 @@ end
 
 --- A port where each request is answered by `handle(...)` in a task of its own.
 function request.serve(handle)
-  return port.private(function(_, ok, message)
+  return private_port.new(function(_, ok, message)
     if not ok then return loop.uncaught(message) end
     loop.start(loop.uncaught, request.answer, message, handle)
   end)

@@ -1,7 +1,7 @@
 --- Waiting on several ports and channels at once.
 
 local math = math
-local buffer = require "isolate.buffer"
+local buffer = require "isolate.buffer_methods"
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"

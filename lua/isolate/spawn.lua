@@ -1,13 +1,13 @@
 --- The local side of a new isolate: run, compute, spawn.
 
 local string, math, debug, io, package, _G = string, math, debug, io, package, _G
+local clock = require "isolate.clock"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local handle = require "isolate.handle"
-local loop = require "isolate.loop"
 local options = require "isolate.options"
-local port = require "isolate.port"
+local private_port = require "isolate.private_port"
 
 local expected = errors.expected
 
@@ -19,14 +19,15 @@ local MIN_STACK = 512 * 1024
 -- Our own modules, for isolates: kept as bytecode in the process
 
 local layer = {
-  "isolate", "isolate.agent", "isolate.boot", "isolate.broadcast", "isolate.buffer",
-  "isolate.channel", "isolate.errors", "isolate.explain", "isolate.future",
-  "isolate.handle", "isolate.inline", "isolate.loop", "isolate.map", "isolate.names",
-  "isolate.options", "isolate.pool", "isolate.port", "isolate.progress_bar",
-  "isolate.request", "isolate.select", "isolate.service", "isolate.spawn",
-  "isolate.stream", "isolate.stream_broadcast", "isolate.stream_methods",
-  "isolate.subscription", "isolate.timer",
-  "isolate.together", "isolate.user_timer", "isolate.worker",
+  "isolate", "isolate.agent", "isolate.answer", "isolate.boot", "isolate.broadcast",
+  "isolate.buffer", "isolate.buffer_methods", "isolate.channel", "isolate.clock",
+  "isolate.errors", "isolate.explain", "isolate.future", "isolate.handle", "isolate.host",
+  "isolate.inherited", "isolate.inline", "isolate.loop", "isolate.map", "isolate.names",
+  "isolate.options", "isolate.pool", "isolate.port", "isolate.private_port",
+  "isolate.progress_bar", "isolate.raw_port", "isolate.request", "isolate.select",
+  "isolate.service", "isolate.spawn", "isolate.stream", "isolate.stream_broadcast",
+  "isolate.stream_methods", "isolate.subscription", "isolate.timer", "isolate.together",
+  "isolate.user_timer", "isolate.worker",
 }
 
 local function share_layer()
@@ -204,7 +205,7 @@ end
 -- false and what a RemoteError is made of. If it cannot: {message, traceback}
 -- of an uncaught error; and nil at its end.
 local function reply_to(result, name)
-  return port.private(function(self, ok, what, ...)
+  return private_port.new(function(self, ok, what, ...)
     if not ok then
       future.fail(result, errors.unbuilt_answer(what, name))
     elseif what == true then
@@ -224,7 +225,7 @@ end
 
 -- After `seconds` the computation is stopped and has failed.
 local function limit(result, seconds)
-  result.timer = loop.after(seconds, function()
+  result.timer = clock.after(seconds, function()
     local stop = result.on_cancel
     if not stop then return end
     future.fail(result, errors.TimeoutError(string.format(

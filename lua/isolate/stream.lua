@@ -12,7 +12,6 @@
 
 local error, ipairs, require = error, ipairs, require
 local core = require "isolate.core"
-local errors = require "isolate.errors"
 
 local stream = {}
 
@@ -31,7 +30,9 @@ function stream.kind(name)
 end
 
 local function check_self(self, name, level)
-  if not kinds[getmetatable(self)] then errors.bad_self("ReceivePort", self, name, level or 3) end
+  if not kinds[getmetatable(self)] then
+    require "isolate.errors".bad_self("ReceivePort", self, name, level or 3)
+  end
 end
 
 -- Raises if somebody listens to it already, or to what it is made from.
@@ -70,7 +71,7 @@ stream.check_self, stream.check_free, stream.claim = check_self, check_free, cla
 ---@return any value, string? why
 function Stream:receive(timeout)
   check_free(self, "receive")
-  errors.check_number(timeout, 1, "receive")
+  if timeout ~= nil then require "isolate.errors".check_number(timeout, 1, "receive") end
   local got, value = self:pull(timeout)
   if got then return value end
   if value == "stuck" then error("nothing can come to this port", 2) end

@@ -8,10 +8,6 @@
 local Timers = {}
 Timers.__index = Timers
 
-function Timers.new()
-  return setmetatable({ n = 0, made = 0 }, Timers)
-end
-
 -- Puts `timer` where it belongs in a heap of `n`: place `i` is free, others move
 -- there from above or below.
 local function put(heap, n, i, timer)
@@ -66,12 +62,6 @@ function Timers:remove(timer)
   self.n = n - 1
   timer.place = false
   return true
-end
-
---- The deadline of the first timer, or nil.
-function Timers:next()
-  local first = self[1]
-  return first and first.deadline
 end
 
 --- The first timer if it is due at `now` and was made no later than number

@@ -2,10 +2,11 @@
 
 local math = math
 local core = require "isolate.core"
+local clock = require "isolate.clock"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 
-local timers = loop.timers
+local timers = clock.timers
 
 ---@class isolate.Timer
 ---@field tick integer  how often it was due

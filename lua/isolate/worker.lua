@@ -213,7 +213,7 @@ function worker.live(how)
     else
       if left then left = left - 1 end
       if not core.seat_leave(seat) then break end  -- its isolate is to be killed
-      if core.pending() or loop.timers.n > 0 then loop.sleep(0) end
+      if core.pending() or loop.timers.n > 0 then require "isolate.clock".sleep(0) end
     end
   end
   core.exit()

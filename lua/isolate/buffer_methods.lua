@@ -1,0 +1,74 @@
+--- What buffers have that few of them need: `listen`, and what `select` goes by.
+
+local setmetatable = setmetatable
+local buffer = require "isolate.buffer"
+local loop = require "isolate.loop"
+local stream = require "isolate.stream"
+local subscription = require "isolate.subscription"
+
+local pop, has_values = buffer.pop, buffer.has_values
+local next_waiter, wake = buffer.next_waiter, buffer.wake
+
+local methods = {}              -- of all buffers
+
+-- Gives the values that wait to the subscription, one task each.
+local function pump(self)
+  local to = self.subscription
+  self:pass_to(nil)
+  while has_values(self) and not to.paused do
+    to:give(pop(self))
+  end
+  if not to.paused then self:pass_to(to.on_message) end
+end
+
+-- Gives what waits to those who wait, when one who only watched has gone.
+local function hand_over(self)
+  local waiter = next_waiter(self)
+  while waiter and has_values(self) do
+    wake(waiter)
+    if not waiter.watches then waiter.got, waiter.value = true, pop(self) end
+    waiter = next_waiter(self)
+  end
+  if self.subscription then pump(self) end
+end
+
+--- Takes what is there: true and it; or false, and whether it is closed.
+function methods:try()
+  if has_values(self) then return true, pop(self) end
+  return false, self.closed == true
+end
+
+--- Wakes the waiter when there is something, which stays: a to-be-closed value.
+function methods:register(waiter)
+  local watcher = setmetatable({ watches = waiter, done = false }, { __close = function(it)
+    it.done = true
+    hand_over(self)
+  end })
+  local waiters = self.waiters
+  waiters[#waiters + 1] = watcher
+  return watcher
+end
+
+-- As that of Stream, without a task in between.
+function methods:listen(on_message, opts)
+  stream.check_free(self, "listen")
+  opts = subscription.check(on_message, opts)
+  local to = subscription.new(self, on_message, opts, function() pump(self) end)
+  self.subscription = to
+  stream.claim(self, true)
+  if self.closed then
+    to:tell_done()
+  elseif has_values(self) then
+    loop.ready(function() pump(self) end)
+  else
+    self:pass_to(on_message)
+  end
+  return to
+end
+
+--- Is it a stream that can be tried and watched?
+function methods.is(value)
+  return stream.is(value) and value.try ~= nil
+end
+
+return methods

@@ -1,0 +1,37 @@
+--- Ports that the library needs for itself.
+
+local core = require "isolate.core"
+local loop = require "isolate.loop"
+local port = require "isolate.port"
+
+local ports = core.ports
+
+local private_port = {}
+
+local Private = { __close = port.close }
+Private.__index = Private
+Private.close = port.close
+
+--- It keeps its isolate alive no more.
+function Private:unref()
+  if ports[self.id] == self and self.keep_alive ~= false then loop.alive = loop.alive - 1 end
+  self.keep_alive = false
+end
+
+--- A port for one purpose: `deliver(self, ok, ...)` gets its messages.
+function private_port.new(deliver)
+  return port.open(setmetatable({ deliver = deliver }, Private))
+end
+
+--- The port of this isolate's control port: what is sent there that is not a
+-- control message. For an isolate that is to be reached before it has run.
+---@return isolate.ReceivePort
+function private_port.own()
+  local self = port.receive_port()
+  local control, _, _, _, _, id = core.self()
+  self.send_port, self.id, ports[id] = control, id, self
+  loop.alive = loop.alive + 1
+  return self
+end
+
+return private_port
