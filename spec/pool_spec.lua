@@ -295,6 +295,7 @@ describe("Pool", function()
       assert.match("stack traceback", e.traceback)
     end)
 
+    -- The collector, which finds what nobody asked for, once came in the middle of the later job, and ended it.
     it("by what a job left behind takes no later job with it", function()
       local pool <close> = Pool { size = 1 }
       local loop = require "isolate.loop"
@@ -308,7 +309,7 @@ describe("Pool", function()
           Isolate.async(function() Isolate.sleep(0) error "left behind" end)
           return i
         end):await(GUARD))
-        assert.equal("well", pool:run(function() return "well" end):await(GUARD))
+        assert.equal("well", pool:run(function() collectgarbage() return "well" end):await(GUARD))
       end
     end)
 

@@ -13,8 +13,8 @@ local clock = { timers = timers }
 
 -- Fires the timers that are due; true if there were any.
 function loop.fire()
-  local time, first = now(), timers[1]
-  if not first or time < first.deadline then return false end
+  local time = now()
+  if timers.n == 0 or time < timers[1].deadline then return false end
   local made = timers.made
   repeat
     core.hold()  -- who paused it in this turn holds timers, too

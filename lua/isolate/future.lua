@@ -30,6 +30,7 @@ local Unheard = { __name = "isolate.Future", __transfer = false, __index = Futur
 
 -- Those of them that live. Weak: being here must not keep them.
 local unheard = setmetatable({}, { __mode = "k" })
+local untold = false  -- has one come since 'tell_lost' looked?
 
 local future = { Future = Future }
 
@@ -91,7 +92,7 @@ local function fail(self, value, traceback, sync)
   self.ok, self.failure, self.traceback = false, value, traceback
   if getmetatable(value) == errors.CancelledError then self.heard = true end
   if not self.heard and not self.listeners then
-    unheard[self] = true
+    unheard[self], untold = true, true
     setmetatable(self, Unheard)
   end
   settle(self, sync)
@@ -148,6 +149,13 @@ local function judge(self)
 end
 
 function Unheard:__gc() judge(self) end
+
+--- Tells now of those that nobody can ask for any more.
+function future.tell_lost()
+  if not untold then return end
+  untold = false
+  collectgarbage()
+end
 
 --- What is done about one.
 function loop.unheard(value, traceback)

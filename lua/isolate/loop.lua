@@ -214,9 +214,8 @@ local function turn()
     core.hold()  -- a paused isolate lives
     if not pending() then return false end
   end
-  local timer = timers[1]
   -- nothing alive: what is pending may be control messages only, so no waiting
-  dispatch(take(ended and 0 or timer and timer.deadline))
+  dispatch(take(ended and 0 or timers.n > 0 and timers[1].deadline or nil))
   if timers.n > 0 then
     run_ready()
     loop.fire()

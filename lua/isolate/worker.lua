@@ -214,6 +214,7 @@ function worker.live(how)
       if left then left = left - 1 end
       if not core.seat_leave(seat) then break end  -- its isolate is to be killed
       if core.pending() or loop.timers.n > 0 then require "isolate.clock".sleep(0) end
+      future.tell_lost()  -- in a later job it would be that one's end
     end
   end
   core.exit()
