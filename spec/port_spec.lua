@@ -937,6 +937,99 @@ describe("One queue per isolate", function()
     assert.same(expected, log)
   end)
 
+  it("hands a message to who asks for it after those that came before it", function()
+    local log, add = new_log()
+    local heard, asked = new_port(), new_port()
+    heard:listen(add)
+    heard.send_port:send("heard")
+    asked.send_port:send("asked")
+    add(asked:receive(GUARD))
+    assert.same({"heard", "asked"}, log)
+  end)
+
+  -- Who asks for a message that is there takes it without a turn of the loop: all
+  -- that a turn would do before must not wait for that.
+  describe("with a task that always finds another message", function()
+    local stop, port, turned
+
+    -- The task sends itself what it receives, until it is to stop, or some turns at most.
+    local function circle(on_turn)
+      stop, port, turned = false, new_port(), 0
+      port.send_port:send(true)
+      return Isolate.async(function()
+        repeat
+          port.send_port:send(port:receive())
+          turned = turned + 1
+          if on_turn then on_turn() end
+        until stop or turned == 100000
+        return turned
+      end)
+    end
+
+    it("fires its timers", function()
+      Isolate.Timer(0.01, function() stop = true end)
+      assert.is_true(circle():await(GUARD) < 100000)
+    end)
+
+    it("lets other tasks go on", function()
+      local gate = Isolate.Completer()
+      Isolate.async(function()
+        gate.future:await()
+        stop = true
+      end)
+      local task = circle(function() if turned == 5 then gate:complete() end end)
+      assert.is_true(task:await(GUARD) < 100000)
+    end)
+
+    it("lets the main chunk go on when it has what it waited for", function()
+      local gate = Isolate.Completer()
+      local task = circle(function() if turned == 5 then gate:complete() end end)
+      gate.future:await(GUARD)
+      assert.is_true(turned < 100000)
+      stop = true
+      task:await(GUARD)
+    end)
+
+    it("lets who started it go on first", function()
+      local log, add = new_log()
+      Isolate.async(function()
+        Isolate.sleep(0)  -- from here on the loop runs
+        local task = circle(function() if turned == 1 then add("turn") end end)
+        add("started")
+        stop = true
+        task:await(GUARD)
+      end):await(GUARD)
+      assert.same({"started", "turn"}, log)
+    end)
+
+    it("comes back from a step", function()
+      local task = circle()
+      for _ = 1, 5 do Isolate.step() end
+      assert.is_true(turned < 100)
+      stop = true
+      task:await(GUARD)
+    end)
+
+    it("can be paused and killed", function()
+      local ready = new_port()
+      local iso = Isolate.spawn(function(reply)
+        local inner = Isolate.ReceivePort()
+        inner.send_port:send(1)
+        for i, message in inner:messages() do
+          inner.send_port:send(message)
+          if i == 1000 then reply:send("turns") end
+        end
+      end, ready.send_port)
+      assert.equal("turns", ready:receive(GUARD))
+      local held = iso:pause()
+      iso:ping(ready.send_port, "held", Isolate.immediate)
+      assert.equal("held", ready:receive(GUARD))
+      iso:resume(held)
+      iso:kill()
+      assert.is_true(iso:join(GUARD))
+    end)
+  end)
+
   it("keeps the order of one sender over several ports, its answer last", function()
     local log, add = new_log()
     local a, b, c = new_port(), new_port(), new_port()

@@ -811,6 +811,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"port_closed", core_port_closed},
   {"post", core_post},
   {"processors", core_processors},
+  {"pull", receive_pull},
   {"queued", core_queued},
   {"rebuilding", core_rebuilding},
   {"report", core_report},

@@ -489,6 +489,18 @@ int receive_next (lua_State *L) {
 }
 
 
+/* pull(id) -> ok, value: the first message, if it is there now and for this port;
+** or nothing. */
+int receive_pull (lua_State *L) {
+  State *S = state_of(L);
+  uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
+  mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
+  interrupt_check(L, S->isolate);
+  if (S->rebuilding || !takes_straight(S) || S->inbox.head->port != port) return 0;
+  return receive_first(L, S);
+}
+
+
 /* unbuilt() -> port id, ok, value: of the message in whose midst 'next' raised, as
 ** 'take' gives it; or nothing, if that was not the case. */
 int receive_unbuilt (lua_State *L) {

@@ -13,10 +13,11 @@ struct Message;
 struct State;
 
 
-/* take(deadline?, whole?), next(), unbuilt(): see receive.c. Functions of the
-** core. */
+/* take(deadline?, whole?), next(), pull(id), unbuilt(): see receive.c. Functions of
+** the core. */
 int receive_take (lua_State *L);
 int receive_next (lua_State *L);
+int receive_pull (lua_State *L);
 int receive_unbuilt (lua_State *L);
 
 /* pending(): does anything wait to be taken, or is being built? */

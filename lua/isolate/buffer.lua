@@ -75,8 +75,15 @@ function Buffer:add(value)
   end
 end
 
+--- What came, but was not added yet: true and it. For those that can look.
+function Buffer:look() end
+
 function Buffer:pull(timeout)
   if has_values(self) then return true, pop(self) end
+  if not next_waiter(self) then
+    local ok, value = self:look()
+    if ok then return true, value end
+  end
   local waiter <close> = setmetatable(loop.waiter(), Waiter)
   waiter.buffer, waiter.got, waiter.value = self, false, false
   -- that may have called a finalizer, and it the loop: look again

@@ -31,6 +31,7 @@ local depth = 0                      -- how many runs are inside each other
 local awaited = {}                   -- what each of them waits for
 local stretch = 0                    -- number of the current stretch of messages
 local ready, first, last = {}, 1, 0  -- a queue of tasks and functions
+local direct                         -- a task that the loop goes on with, in nobody's middle
 local idle, nidle = {}, 0            -- coroutines whose task has ended
 local on_error = setmetatable({}, { __mode = "k" })  -- task that waits -> what its error is told
 local failures = {}                  -- uncaught errors, for the outermost run
@@ -132,7 +133,13 @@ local function run_ready()
     local it = ready[first]
     ready[first] = nil
     first = first + 1
-    if type(it) == "thread" then after(it, on_error[it], resume(it)) else it() end
+    if type(it) == "thread" then
+      direct = it
+      after(it, on_error[it], resume(it))
+      direct = nil
+    else
+      it()
+    end
   end
   return true
 end
@@ -221,6 +228,17 @@ local function turn()
     loop.fire()
   end
   return true
+end
+
+--- Takes a message for port `id`, if a wait for it would be over at once, with
+-- nothing else done before: true and it; or false and an error. Else nothing.
+function loop.pull(id)
+  local co, waiter = running(), awaited[depth]
+  if first <= last or failures[1] or timers.n > 0 and timers[1].deadline <= now() then return end
+  if co == direct and waiter and not (waiter.done or waiter.step) or depth == 0 and not tasks[co] then
+    loop.ran = true
+    return core.pull(id)
+  end
 end
 
 local leave = setmetatable({}, { __close = function()

@@ -81,6 +81,13 @@ function ReceivePort:deliver(ok, message)
   if ok then self:add(message) else undeliverable(self, message) end
 end
 
+function ReceivePort:look()
+  if ports[self.id] ~= self then return end
+  local ok, message = loop.pull(self.id)
+  if ok == false then undeliverable(self, message) end
+  return ok, message
+end
+
 function ReceivePort:pass_to(handler)
   if ports[self.id] == self then handlers[self.id] = handler end
 end
