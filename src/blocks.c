@@ -20,11 +20,11 @@
 #include "slab.h"
 
 
-#define MAX_MIXED	6	/* slabs: as much as an isolate needs that does little */
+#define MAX_MIXED	16
 
 
-/* Small blocks: up to 512 bytes in steps of 16, up to 8192 in steps of 256. */
-#define FINE		16
+/* Small blocks: up to 512 bytes in steps of 8, up to 8192 in steps of 256. */
+#define FINE		8
 #define FINE_MAX	512
 #define COARSE		256
 #define SMALL_MAX	8192
@@ -54,8 +54,11 @@ struct Blocks {
 };
 
 
-/* 'n' and what it takes for the next block to begin at a multiple of FINE. */
-#define aligned(n)	(((n) + FINE - 1) / FINE * FINE)
+/* A block whose size is a multiple of this lies at one: nothing of another size can
+** need it, for the size of a C type is a multiple of its alignment. */
+#define ALIGNED		16
+
+#define aligned(n)	(((n) + ALIGNED - 1) / ALIGNED * ALIGNED)
 
 #define HEADER		aligned(sizeof(Slab))
 
@@ -143,15 +146,17 @@ static void *take (Blocks *b, Slab *s) {
 /* A block of a mixed slab that was never used; NULL if those are at an end. */
 static void *take_mixed (Blocks *b, size_t size) {
   Slab *s = b->mixed;
-  void *block;
-  if (size > (size_t)((char *)s + SLAB - s->bump)) {
+  size_t gap = size % ALIGNED == 0 ? (size_t)-(uintptr_t)s->bump % ALIGNED : 0;
+  char *block;
+  if (gap + size > (size_t)((char *)s + SLAB - s->bump)) {
     if (b->nmixed == MAX_MIXED) return NULL;
     s = open_slab(&b->mixed, MIXED);
     if (s == NULL) return NULL;
     b->nmixed++;
+    gap = 0;
   }
-  block = s->bump;
-  s->bump += size;
+  block = s->bump + gap;
+  s->bump = block + size;
   return block;
 }
 
