@@ -65,6 +65,7 @@ build = {
         "src/signals.c",
         "src/single.c",
         "src/slab.c",
+        "src/spares.c",
         "src/spawn.c",
         "src/standby.c",
         "src/words.c",

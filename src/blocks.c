@@ -1,6 +1,6 @@
 /*
 ** blocks.c
-** The blocks of one state.
+** Blocks of memory: a state's, or what all share of small messages.
 **
 ** Large ones are the C library's. Small ones have no header: their size says which
 ** class they are of, and their address which slab they are in.
@@ -18,9 +18,6 @@
 #include "blocks.h"
 #include "platform.h"
 #include "slab.h"
-
-
-#define MAX_MIXED	16
 
 
 /* Small blocks: up to 512 bytes in steps of 8, up to 8192 in steps of 256. */
@@ -47,7 +44,7 @@ typedef struct Slab {
 /* Behind the header of the first mixed slab. */
 struct Blocks {
   Slab *mixed;			/* only the first in the list has unused room */
-  int nmixed;
+  int mixable;			/* so many mixed slabs may come */
   void *freed[CLASSES];		/* lists of free blocks in mixed slabs */
   Slab *open[CLASSES];		/* slabs of one class, with a free block */
   void *strays;			/* large blocks that have become small */
@@ -60,7 +57,7 @@ struct Blocks {
 
 #define aligned(n)	(((n) + ALIGNED - 1) / ALIGNED * ALIGNED)
 
-#define HEADER		aligned(sizeof(Slab))
+#define HEADER		((sizeof(Slab) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE)
 
 
 static int class_of (size_t n) {
@@ -149,10 +146,10 @@ static void *take_mixed (Blocks *b, size_t size) {
   size_t gap = size % ALIGNED == 0 ? (size_t)-(uintptr_t)s->bump % ALIGNED : 0;
   char *block;
   if (gap + size > (size_t)((char *)s + SLAB - s->bump)) {
-    if (b->nmixed == MAX_MIXED) return NULL;
+    if (b->mixable == 0) return NULL;
     s = open_slab(&b->mixed, MIXED);
     if (s == NULL) return NULL;
-    b->nmixed++;
+    b->mixable--;
     gap = 0;
   }
   block = s->bump + gap;
@@ -261,7 +258,7 @@ void *block_resize (Blocks *b, void *block, size_t before, size_t n) {
 }
 
 
-Blocks *blocks_new (void) {
+Blocks *blocks_new (int mixed) {
   Slab *first = NULL, *s = open_slab(&first, MIXED);
   Blocks *b;
   if (s == NULL) return NULL;
@@ -269,7 +266,7 @@ Blocks *blocks_new (void) {
   s->bump += aligned(sizeof(Blocks));
   memset(b, 0, sizeof(*b));
   b->mixed = s;
-  b->nmixed = 1;
+  b->mixable = mixed - 1;
   return b;
 }
 

@@ -1,7 +1,7 @@
 /*
 ** blocks.h
-** The blocks of one state: like malloc, for one thread. Who frees a block knows its
-** size.
+** Blocks of memory: like malloc, for one thread, or for those that share a lock. Who
+** frees a block knows its size.
 */
 
 #ifndef blocks_h
@@ -12,7 +12,9 @@
 
 typedef struct Blocks Blocks;
 
-Blocks *blocks_new (void);		/* NULL without memory */
+/* The first blocks lie side by side in so many slabs, at least one, which go back at
+** the end. NULL without memory. */
+Blocks *blocks_new (int mixed);
 void blocks_free (Blocks *b);		/* all blocks are free; 'b' may be NULL */
 
 void *block_new (Blocks *b, size_t n);	/* NULL without memory */

@@ -8,7 +8,7 @@
 
 #include "lua.h"
 
-#include "message.h"
+#include "spares.h"
 #include "state.h"
 
 

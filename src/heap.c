@@ -19,6 +19,8 @@
 #include "platform.h"
 
 
+#define MIXED_SLABS	12	/* as much as an isolate needs that does little */
+
 #define state_of_block(b)	((lua_State *)(void *)((char *)(b) + LUA_EXTRASPACE))
 
 
@@ -29,7 +31,7 @@ void heap_init (Heap *h, void (*on_alarm) (void)) {
 
 
 int heap_open (Heap *h) {
-  h->blocks = blocks_new();
+  h->blocks = blocks_new(MIXED_SLABS);
   return h->blocks != NULL;
 }
 

@@ -62,8 +62,6 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
   box->urgent = 0;
   box->waiting = 0;
   box->posted = box->handled = 0;
-  box->spares.first = NULL;
-  box->spares.count = 0;
   box->names = 0;
   box->quick = 0;
   box->doorbell = box->doorbell_in = -1;
@@ -74,7 +72,6 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
 void mailbox_destroy (Mailbox *box) {
   queue_free(&box->normal);
   queue_free(&box->control);
-  spares_free(&box->spares);
   doorbell_close(box->doorbell, box->doorbell_in);
   bell_destroy(&box->bell);
   mutex_destroy(&box->lock);
@@ -83,7 +80,7 @@ void mailbox_destroy (Mailbox *box) {
 
 /* Adds 'm' to one of the two lanes. The bell carries no data: it rings when
 ** the box was empty, and the taker takes all there is. */
-static void post (Mailbox *box, Message *m, Queue *lane, Spares *spares) {
+static void post (Mailbox *box, Message *m, Queue *lane) {
   int doorbell = -1, first = 0;
   mutex_lock(&box->lock);
   if (!box->closed) {
@@ -91,7 +88,6 @@ static void post (Mailbox *box, Message *m, Queue *lane, Spares *spares) {
     m = NULL;
     if (lane == &box->control) atomic_set(&box->urgent, 1);
     else atomic_set(&box->posted, box->posted + 1);
-    if (spares != NULL && spares->first == NULL) spares_move(spares, &box->spares);
     first = !atomic_swap(&box->waiting, 1);
     if (first) doorbell = box->doorbell_in;
   }
@@ -105,17 +101,12 @@ static void post (Mailbox *box, Message *m, Queue *lane, Spares *spares) {
 
 
 void mailbox_post (Mailbox *box, Message *m) {
-  post(box, m, &box->normal, NULL);
+  post(box, m, &box->normal);
 }
 
 
 void mailbox_post_control (Mailbox *box, Message *m) {
-  post(box, m, &box->control, NULL);
-}
-
-
-void mailbox_send (Mailbox *box, Message *m, Spares *spares) {
-  post(box, m, &box->normal, spares);
+  post(box, m, &box->control);
 }
 
 
@@ -124,7 +115,7 @@ void mailbox_wake (Mailbox *box) {
 }
 
 
-void mailbox_take (Mailbox *box, Queue *normal, Queue *control, Spares *spares) {
+void mailbox_take (Mailbox *box, Queue *normal, Queue *control) {
   if (!atomic_get(normal->head != NULL ? &box->urgent : &box->waiting)) return;
   /* drained first: a ring that comes later is for a later message */
   if (box->doorbell >= 0) doorbell_drain(box->doorbell);
@@ -133,7 +124,6 @@ void mailbox_take (Mailbox *box, Queue *normal, Queue *control, Spares *spares) 
   queue_append(control, &box->control);
   atomic_set(&box->waiting, 0);
   atomic_set(&box->urgent, 0);
-  if (box->spares.first == NULL) spares_move(&box->spares, spares);
   mutex_unlock(&box->lock);
 }
 

@@ -37,9 +37,8 @@ typedef struct Mailbox {
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
   char before[CACHE_LINE];
-  Mutex lock;			/* guards the queues, 'closed', 'doorbell', 'spares' */
+  Mutex lock;			/* guards the queues, 'closed', 'doorbell' */
   Queue normal;
-  Spares spares;		/* of the taker's, for senders */
   int waiting;			/* atomic: something is in the queues */
   unsigned int posted;		/* atomic: how many normal messages came */
   char between[CACHE_LINE];
@@ -55,15 +54,12 @@ void mailbox_destroy (Mailbox *box);	/* frees what it still holds */
 void mailbox_post (Mailbox *box, Message *m);
 void mailbox_post_control (Mailbox *box, Message *m);
 
-/* 'mailbox_post' by a state, which gets spares of the taker's if it has none. */
-void mailbox_send (Mailbox *box, Message *m, Spares *spares);
-
 /* Wakes the taker for something that is not a message. */
 void mailbox_wake (Mailbox *box);
 
 /* The taker: moves all there is to the ends of the two queues given, as soon as
-** 'normal' is empty or there is a control message. Leaves spares for senders. */
-void mailbox_take (Mailbox *box, Queue *normal, Queue *control, Spares *spares);
+** 'normal' is empty or there is a control message. */
+void mailbox_take (Mailbox *box, Queue *normal, Queue *control);
 
 /* How many normal messages are not yet handled. Any thread. */
 int mailbox_queued (Mailbox *box);

@@ -8,6 +8,7 @@
 
 #include "message.h"
 #include "platform.h"
+#include "spares.h"
 
 
 /* Up to here a finished message is copied out, and the writer keeps its
@@ -36,8 +37,11 @@ void shared_release (void *s) {
 ** Message
 ** ======================================================= */
 
-/* Makes a message of 'm', a block that has room for 'size' bytes, or NULL. */
-static Message *fresh (Message *m, size_t size) {
+static int is_small (size_t size) { return !MEMORY_CHECKED && size <= SMALL; }
+
+
+Message *message_init (void *block, size_t size) {
+  Message *m = (Message *)block;
   if (m != NULL) {
     memset(m, 0, offsetof(Message, bytes));
     m->size = size;
@@ -47,10 +51,11 @@ static Message *fresh (Message *m, size_t size) {
 
 
 Message *message_new (size_t size) {
-  size_t room = size < SMALL ? SMALL : size;
-  Message *m = (Message *)malloc(offsetof(Message, bytes) + room);
-  if (m != NULL && size >= LARGE_BLOCK) block_prefer_huge(m, size);
-  return fresh(m, size);
+  void *block;
+  if (is_small(size)) block = spare_take();
+  else block = malloc(offsetof(Message, bytes) + size);
+  if (block != NULL && size >= LARGE_BLOCK) block_prefer_huge(block, size);
+  return message_init(block, size);
 }
 
 
@@ -79,8 +84,7 @@ Message *message_copy (const Message *m, uint64_t port) {
 }
 
 
-/* Lets go of all that 'm' mentions. */
-static void let_go (Message *m) {
+void message_let_go (Message *m) {
   int i;
   for (i = 0; i < m->nrefs; i++) shared_release(m->refs[i]);
   free(m->refs);
@@ -90,53 +94,9 @@ static void let_go (Message *m) {
 
 void message_free (Message *m) {
   if (m == NULL) return;
-  let_go(m);
-  free(m);
-}
-
-/* }====================================================== */
-
-
-/* {======================================================
-** Spares
-** ======================================================= */
-
-Message *spares_new (Spares *s, size_t size) {
-  Message *m = s->first;
-  if (m == NULL || size > SMALL) return message_new(size);
-  s->first = m->next;
-  __builtin_prefetch(s->first, 1);  /* the receiver wrote it last, on its processor */
-  s->count--;
-  return fresh(m, size);
-}
-
-
-void spares_keep (Spares *s, Message *m) {
-  if (MEMORY_CHECKED || m->size > SMALL || s->count == MAX_SPARES) {
-    message_free(m);
-    return;
-  }
-  let_go(m);
-  m->next = s->first;
-  s->first = m;
-  s->count++;
-}
-
-
-void spares_move (Spares *to, Spares *from) {
-  *to = *from;
-  from->first = NULL;
-  from->count = 0;
-}
-
-
-void spares_free (Spares *s) {
-  while (s->first != NULL) {
-    Message *m = s->first;
-    s->first = m->next;
-    free(m);
-  }
-  s->count = 0;
+  message_let_go(m);
+  if (is_small(m->size)) spare_put(m);
+  else free(m);
 }
 
 /* }====================================================== */

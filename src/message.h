@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct Spares;
+
 
 /*
 ** A thing with a count of references, shared by threads: the first field of
@@ -26,7 +28,7 @@ void shared_release (void *s);		/* NULL is fine */
 
 /*
 ** A message has one owner at a time: encoder, mailbox, taker. It is one block:
-** this header, then its bytes. What it mentions counts as referenced from
+** this header, then its bytes; of a small one see spares.h. What it mentions counts as referenced from
 ** before the send until after the decode.
 */
 typedef struct Message {
@@ -54,30 +56,9 @@ Message *message_copy (const Message *m, uint64_t port);
 /* Frees it and lets go of all it mentions. */
 void message_free (Message *m);
 
-
-/*
-** Small messages that were read, kept for the next ones that are written: so
-** that most of them need no allocation. Each state has some. They come to a
-** state that sends more than it receives by the mailboxes that it sends to.
-*/
-typedef struct Spares {
-  Message *first;		/* a list; all have room for SMALL bytes */
-  int count;
-} Spares;
-
-#define SMALL		64	/* bytes: a record of a few fields */
-#define MAX_SPARES	256	/* of one state: 32 KiB */
-
-/* As 'message_new', of a spare one if there is a fitting one. */
-Message *spares_new (Spares *s, size_t size);
-
-/* As 'message_free', for one that may be used again. */
-void spares_keep (Spares *s, Message *m);
-
-/* Moves all of 'from' to 'to', which has none. */
-void spares_move (Spares *to, Spares *from);
-
-void spares_free (Spares *s);
+/* For spares.c: an empty message of this block, or NULL; it mentions nothing more. */
+Message *message_init (void *block, size_t size);
+void message_let_go (Message *m);
 
 
 /*
@@ -109,6 +90,6 @@ int writer_ref (Writer *w, void *shared);
 
 /* What was written, as a message of its own, a small one of 'spares'; the writer
 ** is empty after it. NULL, and unchanged, without memory. */
-Message *writer_finish (Writer *w, Spares *spares, uint64_t port);
+Message *writer_finish (Writer *w, struct Spares *spares, uint64_t port);
 
 #endif

@@ -169,7 +169,7 @@ static int sendport_send (lua_State *L) {
   if (p == NULL) return bad_self(L, "send");
   lua_settop(L, 2);
   m = encode(L, S, 2, ROOT_MESSAGE, usable(L, p)->id);
-  mailbox_send(p->box, m, &S->spares);
+  mailbox_post(p->box, m);
   return 0;
 }
 

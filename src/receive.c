@@ -404,7 +404,7 @@ int receive_take (lua_State *L) {
   int whole = lua_toboolean(L, 2);
   lua_settop(L, 0);
   do {
-    mailbox_take(box, &S->inbox, &S->control, &S->spares);
+    mailbox_take(box, &S->inbox, &S->control);
     if (S->control.head != NULL) control(L, S);
     interrupt_check(L, S->isolate);
     if (S->pauses != NULL) continue;
@@ -419,7 +419,7 @@ int receive_take (lua_State *L) {
       }
       if (!has_receiver(L, S)) {
         if (S->inbox.head == NULL)
-          mailbox_take(box, &S->inbox, &S->control, &S->spares);
+          mailbox_take(box, &S->inbox, &S->control);
         if (S->inbox.head != NULL) continue;
         ring_for_rest(S);
         return 0;
@@ -464,7 +464,7 @@ int receive_next (lua_State *L) {
   State *S = state_of(L);
   uint64_t port;
   int ok = 1;
-  mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
+  mailbox_take(&S->isolate->box, &S->inbox, &S->control);
   if (!takes_straight(S)) return 0;
   port = S->inbox.head->port;
   if (port != S->straight) {  /* else it had a handler: that is looked up below */
@@ -494,7 +494,7 @@ int receive_next (lua_State *L) {
 int receive_pull (lua_State *L) {
   State *S = state_of(L);
   uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
-  mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
+  mailbox_take(&S->isolate->box, &S->inbox, &S->control);
   interrupt_check(L, S->isolate);
   if (S->rebuilding || !takes_straight(S) || S->inbox.head->port != port) return 0;
   return receive_first(L, S);
@@ -518,7 +518,7 @@ int receive_unbuilt (lua_State *L) {
 
 void receive_held (lua_State *L, State *S) {
   do {
-    mailbox_take(&S->isolate->box, &S->inbox, &S->control, &S->spares);
+    mailbox_take(&S->isolate->box, &S->inbox, &S->control);
     control(L, S);
     interrupt_check(L, S->isolate);
   } while (S->pauses != NULL && (wait(L, S, NEVER), 1));

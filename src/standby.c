@@ -21,6 +21,7 @@
 #include "boot.h"
 #include "platform.h"
 #include "slab.h"
+#include "spares.h"
 #include "standby.h"
 
 
@@ -203,7 +204,10 @@ void *standby_wait (int usable) {
   }
   mutex_unlock(&lock);
   ready_free(unused);
-  if (job == NULL) slab_trim();
+  if (job == NULL) {
+    spares_trim();
+    slab_trim();
+  }
   return job;
 }
 

@@ -11,6 +11,7 @@
 
 #include "mailbox.h"
 #include "names.h"
+#include "spares.h"
 
 struct Isolate;
 struct Encoder;

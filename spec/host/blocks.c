@@ -150,7 +150,7 @@ static void *run (void *arg) {
   long rounds = (long)(intptr_t)arg, i;
   seed = (uint64_t)(uintptr_t)&seed | 1;
   for (; rounds > 0; rounds--) {
-    Blocks *b = blocks_new();
+    Blocks *b = blocks_new(1 + draw(12));
     size_t some = 1 + draw(MANY);
     if (b == NULL) continue;
     for (i = 0; i < 40000; i++) {

@@ -1,0 +1,213 @@
+/*
+** spares.c
+** The memory of small messages.
+**
+** Most are written by one state and read by another, and their memory has to come
+** back. What no state has is the process's: batches, which are given and taken as
+** one, and the rest. So a state that sends or receives one message after the other
+** takes the lock once in a batch.
+**
+** The child of a fork goes on with the isolate that made it: so nobody forks while
+** another thread has the lock. It is taken before that of the slabs.
+*/
+
+#include <stddef.h>
+
+#include "blocks.h"
+#include "platform.h"
+#include "spares.h"
+
+
+#define BATCH		128	/* messages: 16 KiB */
+#define MAX_BATCHES	1024	/* that wait for somebody who needs them: 16 MiB */
+
+
+static Mutex lock = MUTEX_INIT;	/* guards all below */
+static Blocks *blocks;		/* where they come from; NULL without memory */
+static Message *batches;	/* each a list; the first of it links the next batch */
+static int nbatches;
+static Message *loose;		/* a list of fewer than a batch */
+static int nloose;
+
+#define next_batch(m)	((m)->reply)
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void before_fork (void) { mutex_lock(&lock); }
+static void after_fork (void) { mutex_unlock(&lock); }
+
+static void open_blocks (void) {
+  blocks = blocks_new(1);  /* the slabs watch forks from here on: we, after them */
+  pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+
+static void push (Message **list, Message *m) {
+  m->next = *list;
+  *list = m;
+}
+
+
+static Message *pop (Message **list) {
+  Message *m = *list;
+  *list = m->next;
+  return m;
+}
+
+
+/* {======================================================
+** Those of the process. All with the lock held.
+** ======================================================= */
+
+static void free_list (Message *list) {
+  while (list != NULL) block_free(blocks, pop(&list), SPARE);
+}
+
+
+static void put_batch (Message *batch) {
+  if (nbatches == MAX_BATCHES) {
+    free_list(batch);
+    return;
+  }
+  next_batch(batch) = batches;
+  batches = batch;
+  nbatches++;
+}
+
+
+static Message *take_batch (void) {
+  Message *batch = batches;
+  batches = next_batch(batch);
+  nbatches--;
+  return batch;
+}
+
+
+static void put (Message *m) {
+  push(&loose, m);
+  if (++nloose < BATCH) return;
+  put_batch(loose);
+  loose = NULL;
+  nloose = 0;
+}
+
+
+/* Those that wait, as a list: a batch if there is one. NULL if nothing waits. */
+static Message *take (int *count) {
+  Message *list = loose;
+  if (nbatches > 0) {
+    *count = BATCH;
+    return take_batch();
+  }
+  *count = nloose;
+  loose = NULL;
+  nloose = 0;
+  return list;
+}
+
+/* }====================================================== */
+
+
+/* Some that wait; or else new ones, each time twice as many: who sends little needs
+** few. False without memory. */
+static int fetch (Spares *s) {
+  int n = s->fetched ? s->fetched * 2 : 1;
+  pthread_once(&once, open_blocks);
+  mutex_lock(&lock);
+  s->first = take(&s->count);
+  if (s->first == NULL && blocks != NULL) {
+    s->fetched = n < BATCH ? n : BATCH;
+    while (s->count < s->fetched) {
+      Message *m = (Message *)block_new(blocks, SPARE);
+      if (m == NULL) break;
+      push(&s->first, m);
+      s->count++;
+    }
+  }
+  mutex_unlock(&lock);
+  return s->first != NULL;
+}
+
+
+Message *spares_new (Spares *s, size_t size) {
+  Message *m;
+  if (MEMORY_CHECKED || size > SMALL) return message_new(size);
+  if (s->first == NULL && s->more != NULL) {
+    s->first = s->more;
+    s->count = BATCH;
+    s->more = NULL;
+  }
+  if (s->first == NULL && !fetch(s)) return NULL;
+  m = pop(&s->first);
+  s->count--;
+  __builtin_prefetch(s->first, 1);  /* the receiver wrote it last, on its processor */
+  return message_init(m, size);
+}
+
+
+void spares_keep (Spares *s, Message *m) {
+  if (MEMORY_CHECKED || m->size > SMALL) {
+    message_free(m);
+    return;
+  }
+  message_let_go(m);
+  if (s->count == BATCH) {
+    if (s->more != NULL) {
+      mutex_lock(&lock);
+      put_batch(s->more);
+      mutex_unlock(&lock);
+    }
+    s->more = s->first;
+    s->first = NULL;
+    s->count = 0;
+  }
+  push(&s->first, m);
+  s->count++;
+}
+
+
+void spares_free (Spares *s) {
+  mutex_lock(&lock);
+  if (s->more != NULL) put_batch(s->more);
+  while (s->first != NULL) put(pop(&s->first));
+  mutex_unlock(&lock);
+  s->more = NULL;
+  s->count = 0;
+}
+
+
+Message *spare_take (void) {
+  Message *m = NULL;
+  pthread_once(&once, open_blocks);
+  mutex_lock(&lock);
+  if (loose == NULL && nbatches > 0) {
+    loose = take_batch();
+    nloose = BATCH;
+  }
+  if (loose != NULL) {
+    m = pop(&loose);
+    nloose--;
+  }
+  else if (blocks != NULL) m = (Message *)block_new(blocks, SPARE);
+  mutex_unlock(&lock);
+  return m;
+}
+
+
+void spare_put (Message *m) {
+  mutex_lock(&lock);
+  put(m);
+  mutex_unlock(&lock);
+}
+
+
+void spares_trim (void) {
+  Message *list;
+  int count;
+  do {
+    mutex_lock(&lock);
+    list = take(&count);
+    free_list(list);
+    mutex_unlock(&lock);
+  } while (list != NULL);
+}

@@ -1,0 +1,47 @@
+/*
+** spares.h
+** The memory of small messages.
+*/
+
+#ifndef spares_h
+#define spares_h
+
+#include "message.h"
+
+
+/*
+** Small messages that were read, kept for the next ones that are written: each
+** state has some, and what it has too many of goes to others in batches. So most
+** messages need no allocation, and no lock. All zeros: none.
+*/
+typedef struct Spares {
+  Message *first;		/* a list */
+  int count;			/* of that list: a batch at most */
+  int fetched;			/* how many new ones came last */
+  Message *more;		/* a batch, or NULL */
+} Spares;
+
+#define SPARE	128		/* bytes: lines of the processors' caches */
+
+/* Bytes of content that a small message has room for: a record of a few fields. */
+#define SMALL	(SPARE - offsetof(Message, bytes))
+
+/* As 'message_new', of a spare one if it is small. */
+Message *spares_new (Spares *s, size_t size);
+
+/* As 'message_free', for one that may be used again. */
+void spares_keep (Spares *s, Message *m);
+
+/* The state ends. */
+void spares_free (Spares *s);
+
+
+/* For message.c: one, which holds garbage, or NULL without memory; and its end. */
+Message *spare_take (void);
+void spare_put (Message *m);
+
+/* Nobody has needed one for a while: the memory of those that no state has goes
+** back. Any thread. */
+void spares_trim (void);
+
+#endif
