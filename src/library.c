@@ -82,46 +82,49 @@ int library_has (lua_State *L) {
 static const char GLOBALS_KEY = 0;
 
 
-/* The loader of the module in upvalue 1. */
-static int load (lua_State *L) {
-  Module *m = (Module *)lua_touserdata(L, lua_upvalueindex(1));
-  if (luaL_loadbufferx(L, m->code, m->size, m->name, "b") != LUA_OK)
-    return lua_error(L);
+/* Pushes the chunk of a module. */
+static void push_chunk (lua_State *L, const Module *m) {
+  if (luaL_loadbufferx(L, m->code, m->size, m->name, "b") != LUA_OK) lua_error(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
   lua_setupvalue(L, -2, 1);
+}
+
+
+/* The loader of the module in upvalue 1. */
+static int load (lua_State *L) {
+  push_chunk(L, (Module *)lua_touserdata(L, lua_upvalueindex(1)));
   lua_call(L, 0, 1);
   return 1;
 }
 
 
-/* Pushes the loader of a module, or nil. 'core' opens isolate.core. */
-static void push_loader (lua_State *L, const char *name, lua_CFunction core) {
+/* __index of package.preload. Upvalue 1 opens isolate.core. */
+static int preload_index (lua_State *L) {
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   Module *m = find(name);
   if (m != NULL) {
     lua_pushlightuserdata(L, m);
     lua_pushcclosure(L, load, 1);
   }
-  else if (strcmp(name, "isolate.core") == 0) lua_pushcfunction(L, core);
-  else lua_pushnil(L);
-}
-
-
-/* __index of package.preload. Upvalue 1 opens isolate.core. */
-static int preload_index (lua_State *L) {
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  push_loader(L, lua_tostring(L, 2), lua_tocfunction(L, lua_upvalueindex(1)));
+  else if (strcmp(name, "isolate.core") == 0) lua_pushvalue(L, lua_upvalueindex(1));
+  else return 0;
   return 1;
 }
 
 
-/* The layer's 'require'. Upvalue 1 opens isolate.core. */
+/* The layer's 'require'. Upvalue 1 opens isolate.core. No function but the chunk is
+** called: modules load others, and all of their stack is an isolate's memory. */
 static int require (lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
+  Module *m;
   lua_settop(L, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, 2, name);
   if (lua_toboolean(L, -1)) return 1;
-  push_loader(L, name, lua_tocfunction(L, lua_upvalueindex(1)));
+  m = find(name);
+  if (m != NULL) push_chunk(L, m);
+  else if (strcmp(name, "isolate.core") == 0) lua_pushvalue(L, lua_upvalueindex(1));
+  else luaL_error(L, "module '%s' not found", name);
   lua_call(L, 0, 1);
   lua_pushvalue(L, -1);
   lua_setfield(L, 2, name);

@@ -92,37 +92,36 @@ static void put (Message *m) {
 }
 
 
-/* Those that wait, as a list: a batch if there is one. NULL if nothing waits. */
-static Message *take (int *count) {
-  Message *list = loose;
-  if (nbatches > 0) {
-    *count = BATCH;
-    return take_batch();
+/* One, a new one if none waits. NULL without memory. */
+static Message *take (void) {
+  if (loose == NULL && nbatches > 0) {
+    loose = take_batch();
+    nloose = BATCH;
   }
-  *count = nloose;
-  loose = NULL;
-  nloose = 0;
-  return list;
+  if (loose == NULL) return blocks ? (Message *)block_new(blocks, SPARE) : NULL;
+  nloose--;
+  return pop(&loose);
 }
 
 /* }====================================================== */
 
 
-/* Some that wait; or else new ones, each time twice as many: who sends little needs
-** few. False without memory. */
+/* For a state that has none: each time twice as many, for who sends little needs
+** few; at last a batch at once. False without memory. */
 static int fetch (Spares *s) {
   int n = s->fetched ? s->fetched * 2 : 1;
+  s->fetched = n < BATCH ? n : BATCH;
   pthread_once(&once, open_blocks);
   mutex_lock(&lock);
-  s->first = take(&s->count);
-  if (s->first == NULL && blocks != NULL) {
-    s->fetched = n < BATCH ? n : BATCH;
-    while (s->count < s->fetched) {
-      Message *m = (Message *)block_new(blocks, SPARE);
-      if (m == NULL) break;
-      push(&s->first, m);
-      s->count++;
-    }
+  if (n >= BATCH && nbatches > 0) {
+    s->first = take_batch();
+    s->count = BATCH;
+  }
+  while (s->count < s->fetched) {
+    Message *m = take();
+    if (m == NULL) break;
+    push(&s->first, m);
+    s->count++;
   }
   mutex_unlock(&lock);
   return s->first != NULL;
@@ -177,18 +176,10 @@ void spares_free (Spares *s) {
 
 
 Message *spare_take (void) {
-  Message *m = NULL;
+  Message *m;
   pthread_once(&once, open_blocks);
   mutex_lock(&lock);
-  if (loose == NULL && nbatches > 0) {
-    loose = take_batch();
-    nloose = BATCH;
-  }
-  if (loose != NULL) {
-    m = pop(&loose);
-    nloose--;
-  }
-  else if (blocks != NULL) m = (Message *)block_new(blocks, SPARE);
+  m = take();
   mutex_unlock(&lock);
   return m;
 }
@@ -202,12 +193,16 @@ void spare_put (Message *m) {
 
 
 void spares_trim (void) {
-  Message *list;
-  int count;
+  int more;
   do {
     mutex_lock(&lock);
-    list = take(&count);
-    free_list(list);
+    more = nbatches > 0;
+    if (more) free_list(take_batch());
+    else {
+      free_list(loose);
+      loose = NULL;
+      nloose = 0;
+    }
     mutex_unlock(&lock);
-  } while (list != NULL);
+  } while (more);
 }

@@ -2,9 +2,10 @@
 -- the loop hands each message to the object here that has the id.
 
 local require, string = require, string
-local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local loop = require "isolate.loop"
+require "isolate.stream"  -- not inside of the next: that much stack would be a page more
+local buffer = require "isolate.buffer"
 
 local ports, handlers = core.ports, core.handlers
 
