@@ -61,8 +61,8 @@ local function descriptors()
   return table.concat(open, " ")
 end
 
--- Waits for `fn()`, for threads leave a moment after they have told of their end.
-local function eventually(fn)
+--- Waits for `fn()`, for threads leave a moment after they have told of their end.
+function load.eventually(fn)
   local clock <close> = Isolate.ReceivePort()
   for _ = 1, 2000 do
     if fn() then return true end
@@ -79,7 +79,7 @@ local SLACK = 200000
 
 -- What a round must leave behind as it was.
 local function settle()
-  load.check(eventually(function() return load.threads() == 1 end),
+  load.check(load.eventually(function() return load.threads() == 1 end),
     "%d threads are left", load.threads())
   load.check(#Isolate.list() == 1, "%d isolates are listed", #Isolate.list())
   Isolate.sleep(0.001)  -- messages for closed ports go when it is their turn
