@@ -46,7 +46,8 @@ local function play(job)
 end
 
 local function number(path, what)
-  return tonumber(io.open(path):read "a":match(what .. ":%s*(%d+)"))
+  local file <close> = io.open(path)  -- its descriptor is counted, too
+  return tonumber(file:read "a":match(what .. ":%s*(%d+)"))
 end
 
 local function usage()
