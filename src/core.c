@@ -545,13 +545,14 @@ static int core_terminal_width (lua_State *L) {
 
 /* cwd() -> the working directory, or nil */
 static int core_cwd (lua_State *L) {
-  size_t size = 256;
+  char here[512], *name = here;
+  size_t size = sizeof(here);
   int found;
-  do {
+  while ((found = working_directory(name, size)) < 0) {
     size *= 2;
-    found = working_directory((char *)lua_newuserdatauv(L, size, 0), size);
-  } while (found < 0);
-  if (found) lua_pushstring(L, (char *)lua_touserdata(L, -1));
+    name = (char *)lua_newuserdatauv(L, size, 0);
+  }
+  if (found) lua_pushstring(L, name);
   else lua_pushnil(L);
   return 1;
 }
@@ -762,6 +763,7 @@ static State *state_new (lua_State *L, int spawned) {
 ** ======================================================= */
 
 static const luaL_Reg functions[] = {  /* in the order of their names */
+  {"abort", core_abort},
   {"answer", core_answer},
   {"at_return", core_at_return},
   {"capability", core_capability},
@@ -816,6 +818,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"rebuilding", core_rebuilding},
   {"report", core_report},
   {"resume", core_resume},
+  {"rights", core_rights},
   {"seat", seatlib_new},
   {"seat_doom", seatlib_doom},
   {"seat_job", seatlib_job},

@@ -22,6 +22,8 @@ State *core_adopt (lua_State *L, Isolate *iso);
 ** spawn.c. */
 int core_spawn (lua_State *L);
 int core_start (lua_State *L);
+int core_rights (lua_State *L);
+int core_abort (lua_State *L);
 
 int luaopen_isolate_core (lua_State *L);
 

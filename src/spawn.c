@@ -106,15 +106,14 @@ static void configure (lua_State *L, State *S, Isolate *iso) {
 }
 
 
-/* spawn(config, kind, fn, …): makes an isolate that will boot with
-** config.reply, fn, …; 'kind' is "call" or "spawn" and says how an error names
-** them. Returns its control port, two capabilities, and the isolate, in a box
-** until it is started: whatever raises before that lets it go. */
+/* spawn(config, kind, fn, …) -> an isolate that will boot with config.reply, fn, …,
+** in a box: if it is never started, the collector lets it go. 'kind' is "call" or
+** "spawn" and says how an error names them. */
 int core_spawn (lua_State *L) {
   State *S = state_of(L);
   const char *kind = luaL_checkstring(L, 2), *name;
   Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
-  Shared **box = box_new(L);  /* lets it go if something raises */
+  Shared **box = box_new(L);
   Isolate *iso;
   lua_replace(L, 2);
   lua_getfield(L, 1, "name");
@@ -127,11 +126,32 @@ int core_spawn (lua_State *L) {
   lua_insert(L, 3);
   iso->boot = encode(L, S, 3, roots, 0);
   configure(L, S, iso);
-  sendport_push(L, S, &iso->box, iso->id);
+  lua_pushvalue(L, 2);
+  return 1;
+}
+
+
+/* The isolate in the box that 'core_spawn' made. */
+static Isolate *check_made (lua_State *L) {
+  void (*kind) (Shared *) = state_of(L)->isolate->box.shared.destroy;
+  return (Isolate *)box_check(L, 1, kind, "isolate that was made here");
+}
+
+
+/* rights(isolate) -> its control port and two capabilities */
+int core_rights (lua_State *L) {
+  Isolate *iso = check_made(L);
+  sendport_push(L, state_of(L), &iso->box, iso->id);
   capability_push(L, iso->pause_capability);
   capability_push(L, iso->terminate_capability);
-  lua_pushvalue(L, 2);
-  return 4;
+  return 3;
+}
+
+
+/* abort(isolate): kills it, if it was started. */
+int core_abort (lua_State *L) {
+  isolate_kill(check_made(L));
+  return 0;
 }
 
 
@@ -139,18 +159,12 @@ int core_spawn (lua_State *L) {
 ** it returns true it has asked for no memory of Lua's: who has made all that
 ** is needed before cannot fail between here and there. */
 int core_start (lua_State *L) {
-  void (*kind) (Shared *) = state_of(L)->isolate->box.shared.destroy;
-  Isolate *iso = (Isolate *)box_check(L, 1, kind, "isolate that was not started");
-  Shared **box = (Shared **)lua_touserdata(L, 1);
-  int error;
-  error = isolate_start(iso);
+  int error = isolate_start(check_made(L));
   if (error != 0) {
     luaL_pushfail(L);
     lua_pushfstring(L, "cannot start a thread: %s", strerror(error));
     return 2;
   }
-  *box = NULL;  /* its thread has a reference of its own */
-  shared_release(iso);
   lua_pushboolean(L, 1);
   return 1;
 }

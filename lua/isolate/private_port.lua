@@ -20,7 +20,11 @@ end
 
 --- A port for one purpose: `deliver(self, ok, ...)` gets its messages.
 function private_port.new(deliver)
-  return port.open(setmetatable({ deliver = deliver }, Private))
+  local send_port, id = core.port()
+  local self = setmetatable({ deliver = deliver, send_port = send_port, id = id }, Private)
+  ports[id] = self
+  loop.alive = loop.alive + 1
+  return self
 end
 
 --- The port of this isolate's control port: what is sent there that is not a

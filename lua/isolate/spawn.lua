@@ -30,8 +30,10 @@ local layer = {
   "isolate.user_timer", "isolate.worker",
 }
 
+local shared = false
+
 local function share_layer()
-  if core.library_has(layer[#layer]) then return end
+  if shared or core.library_has(layer[#layer]) then return end
   for _, name in ipairs(layer) do
     local loader = package.preload[name]
     if not loader then
@@ -40,6 +42,7 @@ local function share_layer()
     end
     core.library_add(name, string.dump(loader, true))  -- our lines help nobody there
   end
+  shared = true
 end
 
 ------------------------------------------------------------------------------
@@ -166,23 +169,21 @@ spawn.name_of = name_of
 
 local function integer(value) return value and math.tointeger(value // 1) end
 
--- Makes an isolate that is still to be started. Returns its handle, and what
--- `start` wants.
-local function make(kind, opts, name, reply, fn, ...)
+-- Makes an isolate that is still to be started, as `opts` say, which are ours: more
+-- is written into them.
+local function make(kind, opts, fn, ...)
   if not core.threads then
     error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
   end
   share_layer()
-  local fatal, inherited = opts.errors_are_fatal, paths()
-  if fatal == nil then fatal = true end
-  local control, pause, terminate, made = core.spawn({
-    name = name,
-    stack_size = integer(opts.stack_size), memory_limit = integer(opts.memory_limit),
-    grace = opts.grace, libs = opts.libs, paused = opts.paused, errors_are_fatal = fatal,
-    path = opts.path or inherited.path, cpath = opts.cpath or inherited.cpath,
-    on_exit = opts.on_exit, on_error = opts.on_error, reply = reply, setup = setup(),
-  }, kind, fn, ...)
-  return handle.make(control, pause, terminate), made
+  local inherited = paths()
+  opts.name = opts.name or name_of(fn)
+  opts.path = opts.path or inherited.path
+  opts.cpath = opts.cpath or inherited.cpath
+  opts.setup = setup()
+  if opts.errors_are_fatal == nil then opts.errors_are_fatal = true end
+  opts.stack_size, opts.memory_limit = integer(opts.stack_size), integer(opts.memory_limit)
+  return core.spawn(opts, kind, fn, ...)
 end
 
 -- Starts it, or raises an IsolateSpawnError. The last thing to be done: nothing
@@ -193,7 +194,8 @@ local function start(made)
 end
 
 local function make_and_start(kind, opts, fn, ...)
-  local iso, made = make(kind, opts, opts.name or name_of(fn), nil, fn, ...)
+  local made = make(kind, opts, fn, ...)
+  local iso = handle.make(core.rights(made))
   start(made)
   return iso
 end
@@ -235,28 +237,35 @@ local function limit(result, seconds)
   end)
 end
 
-local function begin(result, reply, kind, opts, name, fn, ...)
-  local iso, made = make(kind, opts, name, reply.send_port, fn, ...)
+local function begin(result, reply, kind, opts, fn, ...)
+  local made = make(kind, opts, fn, ...)
   function result.on_cancel()
     reply:close()
     if result.timer then result.timer:cancel() end
-    iso:kill(handle.immediate)
+    core.abort(made)
   end
   if opts.timeout then limit(result, opts.timeout) end
-  result.isolate = iso
   start(made)
+  return made
 end
 
+-- Returns the Future, and the isolate as `make` does.
 local function compute(kind, opts, fn, ...)
   local result = future.new()
-  result.timer = false
-  local name = opts.name or name_of(fn)
-  local reply = reply_to(result, name)
-  local ok, why = pcall(begin, result, reply, kind, opts, name, fn, ...)
-  if ok then return result end
+  opts.name = opts.name or name_of(fn)
+  local reply = reply_to(result, opts.name)
+  opts.reply = reply.send_port
+  local ok, made = pcall(begin, result, reply, kind, opts, fn, ...)
+  if ok then return result, made end
   reply:close()
   if result.timer then result.timer:cancel() end
-  errors.rethrow(why, 4)
+  errors.rethrow(made, 4)
+end
+
+-- What `run` asks for, in a table of its final size.
+local function run_options()
+  return { name = false, path = false, cpath = false, setup = false, reply = false,
+    errors_are_fatal = true }
 end
 
 --- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
@@ -265,8 +274,13 @@ end
 ---@return isolate.Future
 function spawn.run(fn, ...)
   errors.check_function(fn, 1, "run")
-  local result = compute("call", {}, fn, ...)
-  return result
+  return (compute("call", run_options(), fn, ...))
+end
+
+--- The same for a scope: it also returns the isolate, for `core.rights`.
+function spawn.run_in_scope(fn, ...)
+  local result, made = compute("call", run_options(), fn, ...)
+  return result, made
 end
 
 -- Without threads.
@@ -289,8 +303,7 @@ function spawn.compute(fn, message, opts)
   errors.check_function(fn, 1, "compute")
   opts = options.check(opts, 3, "compute", compute_checkers, 2)
   if not core.threads then return (compute_inline(opts, fn, message)) end
-  local result = compute("spawn", opts, fn, message)
-  return result
+  return (compute("spawn", opts, fn, message))
 end
 
 ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 -- not outlive.
 
 local table = table
+local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local handle = require "isolate.handle"
@@ -100,9 +101,9 @@ end
 function Scope:run(fn, ...)
   check_open(self, "run")
   errors.check_function(fn, 1, "run")
-  local ok, result = pcall(spawn.run, fn, ...)
+  local ok, result, made = pcall(spawn.run_in_scope, fn, ...)
   if not ok then errors.rethrow(result, 3) end
-  self.futures[result] = true
+  self.futures[result] = made
   return result
 end
 
@@ -112,7 +113,7 @@ function Scope:close()
   self.closed = true
   for result in pairs(self.futures) do result:cancel() end
   for iso in pairs(self.handles) do iso:kill(handle.immediate) end
-  for result in pairs(self.futures) do result.isolate:join() end
+  for _, made in pairs(self.futures) do handle.make(core.rights(made)):join() end
   for iso in pairs(self.handles) do iso:join() end
   self.futures, self.handles = {}, {}
 end
