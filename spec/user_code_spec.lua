@@ -3,6 +3,7 @@
 -- luacheck: globals utf8 spec_virtual
 
 local Isolate = require "isolate"
+local helper = require "spec.helper"
 
 local GUARD = 60
 
@@ -41,6 +42,47 @@ describe("a message", function()
       port.send_port:send(list)
       assert.equal("200 of " .. i, port:receive(GUARD)[200][1])
     end
+  end)
+
+  it("is its own although a handler fails in a finalizer while it is built", function()
+    -- A plain table is built without a pcall of its own: when a stretch of handlers has
+    -- failed, the message that it could not build is tried again. A handler that failed in
+    -- a loop that a finalizer let run took the message that was being built around it for
+    -- that: it came twice, and its memory was freed twice.
+    local result = helper.lua([[
+      local Isolate = require "isolate"
+      local port, heard, inside, failed = Isolate.ReceivePort(), {}, false, 0
+      local function litter()
+        setmetatable({}, { __gc = function()
+          if inside then return end
+          inside = true
+          pcall(Isolate.sleep, 0)  -- what comes behind is handled in here
+          inside = false
+        end })
+      end
+      port:listen(function(message)
+        heard[message.n] = (heard[message.n] or 0) + 1
+        if not inside then return litter() end
+        failed = failed + 1
+        error "a handler's own"
+      end)
+      collectgarbage("incremental", 10, 10000, 1)
+      local list, sent = {}, 0
+      for i = 1, 800 do list[i] = { i } end
+      for _ = 1, 100 do
+        for _ = 1, 10 do
+          sent = sent + 1
+          port.send_port:send { n = sent, list = list }
+        end
+        repeat until pcall(Isolate.sleep, 0)
+      end
+      repeat until pcall(Isolate.sleep, 0) and #heard == sent
+      for n = 1, sent do assert(heard[n] == 1, n) end
+      assert(failed > 0)
+      port:close()
+      print "each came once"
+    ]], { guard = GUARD })
+    assert.equal("each came once\n", result.stdout, result.stderr)
   end)
 
   it("is whole although a searcher sends while a module is looked for", function()

@@ -446,6 +446,7 @@ static int receive_plain (lua_State *L, State *S) {
   if (decode_scalar(L, m)) next_message(S);
   else if (decode_is_plain(m) && S->unbuilt == NULL) {
     S->unbuilt = next_message(S);
+    S->unbuilt_by = L;
     decode_plain(L, S, m);
     S->unbuilt = NULL;
   }
@@ -501,13 +502,14 @@ int receive_pull (lua_State *L) {
 }
 
 
-/* unbuilt() -> port id, ok, value: of the message in whose midst 'next' raised, as
-** 'take' gives it; or nothing, if that was not the case. */
+/* unbuilt(co) -> port id, ok, value: of the message in whose midst 'next' raised in
+** that coroutine, as 'take' gives it; or nothing, if that was not the case. (Another
+** one may be building a message now, and this a finalizer in its midst.) */
 int receive_unbuilt (lua_State *L) {
   State *S = state_of(L);
   Message *m = S->unbuilt;
   Decoder *d;
-  if (m == NULL) return 0;
+  if (m == NULL || lua_tothread(L, 1) != S->unbuilt_by) return 0;
   lua_pushinteger(L, (lua_Integer)m->port);
   d = push_decoder(L, S);
   S->unbuilt = NULL;

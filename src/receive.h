@@ -13,7 +13,7 @@ struct Message;
 struct State;
 
 
-/* take(deadline?, whole?), next(), pull(id), unbuilt(): see receive.c. Functions of
+/* take(deadline?, whole?), next(), pull(id), unbuilt(co): see receive.c. Functions of
 ** the core. */
 int receive_take (lua_State *L);
 int receive_next (lua_State *L);

@@ -35,7 +35,8 @@ typedef struct State {
   Spares spares;
   uint64_t straight;		/* the last port that a handler was found for */
   Queue inbox;			/* taken from the mailbox, not yet handled */
-  Message *unbuilt;		/* is being built unprotected, or could not be */
+  Message *unbuilt;		/* is being built unprotected, or could not be … */
+  lua_State *unbuilt_by;	/* … by this coroutine */
   Queue control;
   lua_State *receiving;		/* builds a large message, or NULL */
   struct Decoder *large;	/* its decoder */

@@ -64,7 +64,7 @@ local function fail(co, failed, ok, what)
   end
   close(co)
   if not forked() then check() end
-  failed(what, trace)
+  failed(what, trace, co)
 end
 
 -- A task's coroutine came back: it has ended, waits, or has failed.
@@ -84,7 +84,7 @@ local function after(co, failed, ok, what)
 end
 
 --- Runs `fn(...)` as a task now, up to its first wait. If it fails,
--- `failed(error, traceback)` is called.
+-- `failed(error, traceback, coroutine)` is called.
 function loop.start(failed, fn, ...)
   local co
   if nidle > 0 then
@@ -194,8 +194,8 @@ end
 
 -- A stretch has failed: a handler; or there was no memory for a message, which
 -- is tried again (nothing is lost, and its port is told if that fails, too).
-local function stretch_failed(what, trace)
-  local port, ok, message = core.unbuilt()
+local function stretch_failed(what, trace, co)
+  local port, ok, message = core.unbuilt(co)
   if port then deliver(port, ok, message) else loop.uncaught(what, trace) end
 end
 
