@@ -400,6 +400,30 @@ describe("Ctrl-C #signal", function()
     assert.are.equal(1, result.status)
   end)
 
+  -- Both are tasks that never come to an end of their own: the main thread, which alone
+  -- meets the hook that the signal sets, was not run again.
+  for _, busy in ipairs {
+    {"a handler whose next message is always there", [[
+      port:listen(function(m) port.send_port:send(m) end)
+      port.send_port:send(1)
+    ]]},
+    {"a task that never has to wait for the next message", [[
+      Isolate.async(function()
+        while true do
+          port.send_port:send(1)
+          port:receive()
+        end
+      end)
+    ]]},
+  } do
+    it("ends " .. busy[1] .. " (pain 20)", function()
+      local result = run(waiting(busy[2] .. "Isolate.loop()"), {send_signal = interrupt})
+      assert.is_truthy(result.stderr:find("interrupted!", 1, true))
+      assert.are.equal("waiting\n", result.stdout)
+      assert.are.equal(1, result.status)
+    end)
+  end
+
   it("closes what is to be closed (pain 20)", function()
     local result = run(waiting [[
       local t <close> = setmetatable({}, {__close = function() print "closed" end})

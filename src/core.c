@@ -727,6 +727,9 @@ static State *state_new (lua_State *L, int spawned) {
   queue_init(&S->inbox);
   queue_init(&S->control);
   names_init(&S->names);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  S->main = lua_tothread(L, -1);
+  lua_pop(L, 1);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, state_gc);
   lua_setfield(L, -2, "__gc");

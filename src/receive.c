@@ -275,27 +275,23 @@ static void control (lua_State *L, State *S) {
 
 /* A signal's handler may have set a hook on the main thread, as the lua5.4
 ** program does at Ctrl-C. In a coroutine it would never be seen. */
-static void mirror_hook (lua_State *L, lua_State *main, lua_Hook before) {
-  lua_Hook hook = lua_gethook(main);
-  if (main != L && hook != before)
-    lua_sethook(L, hook, lua_gethookmask(main), lua_gethookcount(main));
+static void mirror_hook (lua_State *L, State *S, lua_Hook before) {
+  lua_Hook hook = lua_gethook(S->main);
+  if (S->main != L && hook != before)
+    lua_sethook(L, hook, lua_gethookmask(S->main), lua_gethookcount(S->main));
 }
 
 
 /* Waits for the mailbox. True if it may have something now. */
 static int wait (lua_State *L, State *S, double deadline) {
   Isolate *iso = S->isolate;
-  lua_State *main;
   lua_Hook before;
   int result, paused = S->pauses != NULL;
   const int *stop = &iso->stop;
   if (deadline <= 0 && !paused) return 0;
   if (iso->ending)
     luaL_error(L, "isolate: this isolate is ending, nothing can come any more");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  main = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  before = lua_gethook(main);
+  before = lua_gethook(S->main);
   atomic_set(&iso->state, paused ? ISOLATE_PAUSED : ISOLATE_IDLE);
   if (paused) deadline = NEVER;
   if (atomic_get(&iso->stop)) {  /* a handler waits, which has the grace */
@@ -304,11 +300,11 @@ static int wait (lua_State *L, State *S, double deadline) {
     if (iso->grace_end < deadline) deadline = iso->grace_end;
   }
   if (mailbox_spin(&iso->box, stop, deadline)) result = BELL_RUNG;
-  else if (lua_gethook(main) != before) result = BELL_SIGNAL;  /* came meanwhile */
+  else if (lua_gethook(S->main) != before) result = BELL_SIGNAL;  /* came meanwhile */
   else result = mailbox_wait(&iso->box, stop, deadline);
   atomic_set(&iso->state, ISOLATE_RUNNING);
   interrupt_check(L, iso);
-  if (result == BELL_SIGNAL) mirror_hook(L, main, before);
+  if (result == BELL_SIGNAL) mirror_hook(L, S, before);
   return result == BELL_RUNG;
 }
 
@@ -344,11 +340,13 @@ static void ring_for_rest (State *S) {
 }
 
 
-/* Can the first message in the inbox be taken now, and built at once? */
+/* Can the first message in the inbox be taken now, and built at once? Not by a task
+** that may go on for long while the main thread has a hook, which only that meets. */
 static int takes_straight (State *S) {
   const Message *m = S->inbox.head;
   return m != NULL && m->size < LARGE && S->control.head == NULL &&
-         S->pauses == NULL && (S->receiving == NULL || S->slicing);
+         S->pauses == NULL && (S->receiving == NULL || S->slicing) &&
+         lua_gethook(S->main) == NULL;
 }
 
 

@@ -20,6 +20,7 @@ struct Decoder;
 
 typedef struct State {
   struct Isolate *isolate;	/* counted */
+  lua_State *main;		/* the main thread */
   struct Encoder *encoder;	/* NULL while it is used; then a new one serves */
   struct Decoder *decoder;	/* the same */
   struct Encoder *kept_encoder;	/* what the registry holds for that */
