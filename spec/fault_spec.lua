@@ -264,6 +264,20 @@ describe("without memory #host", function()
     ]])
   end)
 
+  -- What small messages come from is made with the first of them. There was no memory for
+  -- it at that moment, and so none for any later message.
+  it("the first message cannot be sent, and then can", function()
+    plays("false\tnot enough memory\n7\n", [[
+      local port <close> = Isolate.ReceivePort()
+      fault.arm("memory", 1, 0, "here")
+      local ok, problem = pcall(port.send_port.send, port.send_port, 7)
+      fault.disarm()
+      print(ok, problem)
+      port.send_port:send(7)
+      print(port:receive(10))
+    ]])
+  end)
+
   -- A module that could not be looked up for lack of memory went as a copy.
   it("what goes by name does not go by value", function()
     plays("by name\n", [[

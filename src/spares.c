@@ -98,7 +98,10 @@ static Message *take (void) {
     loose = take_batch();
     nloose = BATCH;
   }
-  if (loose == NULL) return blocks ? (Message *)block_new(blocks, SPARE) : NULL;
+  if (loose == NULL) {
+    if (blocks == NULL) blocks = blocks_new(1);  /* there was no memory for it */
+    return blocks ? (Message *)block_new(blocks, SPARE) : NULL;
+  }
   nloose--;
   return pop(&loose);
 }
