@@ -855,6 +855,27 @@ describe("For a host's loop:", function()
       assert.is_false(readable(fd))
     end)
 
+    -- Who asks a port looks into the mailbox, and may not wait there.
+    it("is readable for a message that a value which was rebuilt has looked for", function()
+      if not found then return pending("needs LuaSocket to look at a descriptor") end
+      local fd = Isolate.fd()
+      local port, other = new_port(), new_port()
+      local name = "spec.rebuilder"
+      package.preload[name] = function()
+        return { rebuild = function()
+          port.send_port:send("sent meanwhile")
+          return { pcall(port.receive, port, 0) }
+        end }
+      end
+      finally(function() package.preload[name], package.loaded[name] = nil, nil end)
+      local rebuild = require(name).rebuild
+      other.send_port:send(setmetatable({}, { __transfer = function() return rebuild end }))
+      assert.same({false, "a value that is being rebuilt may not wait"}, other:receive(GUARD))
+      assert.is_true(readable(fd))
+      assert.equal("sent meanwhile", port:receive(GUARD))
+      assert.is_false(readable(fd))
+    end)
+
     it("wakes a host when another isolate sends", function()
       if not found then return pending("needs LuaSocket to look at a descriptor") end
       local fd = Isolate.fd()

@@ -495,8 +495,10 @@ int receive_pull (lua_State *L) {
   uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
   mailbox_take(&S->isolate->box, &S->inbox, &S->control);
   interrupt_check(L, S->isolate);
-  if (S->rebuilding || !takes_straight(S) || S->inbox.head->port != port) return 0;
-  return receive_first(L, S);
+  if (!S->rebuilding && takes_straight(S) && S->inbox.head->port == port)
+    return receive_first(L, S);
+  ring_for_rest(S);
+  return 0;
 }
 
 
