@@ -264,6 +264,24 @@ describe("without memory #host", function()
     ]])
   end)
 
+  -- What tries it again was looked up only then, and there was no memory for that either: the
+  -- message was lost, and kept for ever.
+  for _, n in ipairs { 30, 40 } do
+    it("a message that cannot be built, call " .. n .. ", is an error of its port", function()
+      plays("a message to port 'tables' could not be received: not enough memory\n", ([[
+        local port <close> = Isolate.ReceivePort "tables"
+        port:listen(function() end)
+        for i = 1, 6 do port.send_port:send { n = i, list = { { n = i, name = "name" .. i } } } end
+        local over <close> = Isolate.ReceivePort()
+        over.send_port:send(true)
+        fault.arm("memory", %d, 8, "here")
+        local _, problem = pcall(over.receive, over, 10)
+        fault.disarm()
+        print(problem)
+      ]]):format(n))
+    end)
+  end
+
   -- What small messages come from is made with the first of them. There was no memory for
   -- it at that moment, and so none for any later message.
   it("the first message cannot be sent, and then can", function()

@@ -17,6 +17,7 @@ local running, isyieldable, close = coroutine.running, coroutine.isyieldable, co
 local traceback = debug.traceback
 local take, next_message, now, pending = core.take, core.next, core.now, core.pending
 local check, forked = core.check, core.forked
+local unbuilt = core.unbuilt  -- now: there is no memory when it is needed
 local ports, tasks = core.ports, core.tasks
 
 local loop = {
@@ -195,7 +196,7 @@ end
 -- A stretch has failed: a handler; or there was no memory for a message, which
 -- is tried again (nothing is lost, and its port is told if that fails, too).
 local function stretch_failed(what, trace, co)
-  local port, ok, message = core.unbuilt(co)
+  local port, ok, message = unbuilt(co)
   if port then deliver(port, ok, message) else loop.uncaught(what, trace) end
 end
 
