@@ -85,6 +85,18 @@ describe("a message", function()
     assert.equal("each came once\n", result.stdout, result.stderr)
   end)
 
+  it("is dropped if it closes its own port while it is built", function()
+    -- It came all the same, if it was there when the main chunk asked for it.
+    local port <close> = Isolate.ReceivePort()
+    local module = { close = function() port:close() end }
+    package.loaded["spec.closing"], package.preload["spec.closing"] = module, function() return module end
+    finally(function()
+      package.loaded["spec.closing"], package.preload["spec.closing"] = nil, nil
+    end)
+    port.send_port:send(setmetatable({}, { __transfer = function() return module.close end }))
+    assert.same({ nil, "closed" }, { port:receive(GUARD) })
+  end)
+
   it("is whole although a searcher sends while a module is looked for", function()
     local log <close> = Isolate.ReceivePort()
     local function searcher(name)

@@ -85,6 +85,7 @@ end
 function ReceivePort:look()
   if ports[self.id] ~= self then return end
   local ok, message = loop.pull(self.id)
+  if self.closed then return end  -- by what was called to build the message
   if ok == false then undeliverable(self, message) end
   return ok, message
 end
