@@ -318,6 +318,39 @@ describe("without memory #host", function()
   end)
 end)
 
+describe("states that stand by #host", function()
+  -- They go when the last thread that waits has had nothing to do for a second. When
+  -- that one had an isolate that was killed, it waited no more, and they stayed.
+  it("go, too, after the last thread's isolate was killed", function()
+    plays("gone\n", [[
+      assert(fault.watch(require "isolate.core".now))
+      local function start_and_kill()
+        local iso = Isolate.spawn(function() while true do end end)
+        iso:kill(Isolate.immediate)
+        assert(iso:join(10))
+      end
+      local function rest()
+        Isolate.sleep(1.3)
+        for _ = 1, 3 do collectgarbage() end
+        return fault.live()
+      end
+      Isolate.run(function() end):await(10)
+      start_and_kill()
+      local before, list = rest(), {}
+      for i = 1, 20 do list[i] = Isolate.run(function() end) end
+      for _, it in ipairs(list) do it:await(10) end
+      list = nil
+      for _ = 1, 12 do
+        Isolate.run(function() end):await(10)
+        Isolate.sleep(0.01)  -- its thread waits, and has made states
+        start_and_kill()
+      end
+      local left = rest() - before
+      print(left < 6 and "gone" or left)
+    ]])
+  end)
+end)
+
 describe("without threads #host", function()
   it("spawn, run and compute raise an IsolateSpawnError, and the program goes on", function()
     plays(("IsolateSpawnError: cannot start a thread: Resource temporarily unavailable\n"):rep(3)

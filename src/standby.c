@@ -200,8 +200,9 @@ void *standby_wait (int usable) {
     }
     job = take();
     quick = job != NULL && clock_now() - begin < QUICK;
-    if (--nwaiting == 0 && job == NULL) unused = drain();
+    nwaiting--;
   }
+  if (job == NULL && nwaiting == 0) unused = drain();  /* nobody is left who would */
   mutex_unlock(&lock);
   ready_free(unused);
   if (job == NULL) {

@@ -189,10 +189,10 @@ local function alone()
 end
 
 -- How many blocks the library holds when garbage is collected; waits until no more than
--- 'most' are left.
+-- 'most' are left: longer than states stand by, of which there may be more than before.
 local function live(most)
   local n
-  for _ = 1, 200 do
+  for _ = 1, 600 do
     for _ = 1, 3 do collectgarbage() end
     n = host.live()
     if n <= most then break end
