@@ -6,7 +6,8 @@
 -- A row has a name as [1], its `unit`, and commands: `ours`, and where there are any `floor` and `others`, a list of
 -- {name, command} or {name, number} for a figure that was published; a `goal`, if there is one; and `rounds`, if they
 -- are to be fewer, and without a warm-up. A row with `sizes` shows growth: its commands have a %d for each size (two %d:
--- the size, and how often it fits in `budget`), and what counts is how the ratio to the floor changes from size to size.
+-- the size, and how often it fits in `budget`), and what counts is how the ratio to the floor changes from size to size;
+-- beside it how the time of one changes by itself, ours and the floor's (`whole`: the commands print the time of all).
 
 local now = require "system".monotime
 
@@ -181,10 +182,13 @@ local function measure_plain(row, rounds, shell)
   }
 end
 
+local function worst_by_best(list) return math.max(table.unpack(list)) / math.min(table.unpack(list)) end
+
 -- A row of growth: the ratios to the floor, one for each size, take the place of ours, and the worst divided by the
 -- best that of the ratio.
 local function measure_growth(row, rounds, shell)
   local ours, others, unit = {}, {}, frame.units[row.unit]
+  local alone, floor_alone = {}, {}
   for _, size in ipairs(row.sizes) do
     local function sized(command) return command:format(size, math.max(1, (row.budget or 0) // size)) end
     local part = measure_plain({
@@ -193,8 +197,15 @@ local function measure_growth(row, rounds, shell)
     local ratio = part.ratio and (unit.inverse and 1 / part.ratio or part.ratio)
     table.insert(ours, ratio)
     table.insert(others, {("%d:"):format(size), ratio, own = true})
+    local count = row.whole and size or 1
+    table.insert(alone, part.ours and frame.median(part.ours) / count)
+    table.insert(floor_alone, part.floor and part.floor / count)
   end
   local complete = #ours == #row.sizes  -- else one failed
+  if complete then
+    table.insert(others, {"by itself", worst_by_best(alone), own = true})
+    table.insert(others, {"the floor by itself", worst_by_best(floor_alone), own = true})
+  end
   ours = sorted(ours)
   local ratio = complete and ours[#ours] / ours[1] or nil
   return {
