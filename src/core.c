@@ -558,6 +558,24 @@ static int core_cwd (lua_State *L) {
 }
 
 
+/* place(fn) -> "app.lua:12", without the directories; or "C function" */
+static int core_place (lua_State *L) {
+  lua_Debug info;
+  const char *file, *p;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_getinfo(L, ">S", &info);
+  if (*info.what == 'C') {
+    lua_pushliteral(L, "C function");
+    return 1;
+  }
+  for (file = p = info.short_src; *p != '\0'; p++)
+    if ((*p == '/' || *p == '\\') && p[1] != '\0') file = p + 1;
+  lua_pushfstring(L, "%s:%d", file, info.linedefined);
+  return 1;
+}
+
+
 /* slicing() -> is a large message being built? */
 static int core_slicing (lua_State *L) {
   lua_pushboolean(L, state_of(L)->receiving != NULL);
@@ -812,6 +830,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"pause", core_pause},
   {"pending", receive_pending},
   {"ping", core_ping},
+  {"place", core_place},
   {"port", core_port},
   {"port_closed", core_port_closed},
   {"post", core_post},

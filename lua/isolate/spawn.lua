@@ -149,20 +149,9 @@ local function setup()
   return result
 end
 
-local names = setmetatable({}, { __mode = "k", __index = function(self, fn)
-  local info = debug.getinfo(fn, "S")
-  local name = "C function"
-  if info.what ~= "C" then
-    local file = string.match(info.short_src, "([^/\\]+)$") or info.short_src
-    name = file .. ":" .. info.linedefined
-  end
-  self[fn] = name
-  return name
-end })
-
 --- "app.lua:12" for a function.
 local function name_of(fn)
-  return type(fn) == "function" and names[fn] or "callable"
+  return type(fn) == "function" and core.place(fn) or "callable"
 end
 
 spawn.name_of = name_of
