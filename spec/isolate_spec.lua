@@ -1327,6 +1327,17 @@ describe("an isolate of its own", function()
     assert.is_nil(Isolate.run(function() return rawget(_G, "isolate_spec_global") end):await(GUARD))
   end)
 
+  -- They were looked up in the program's tables when a field was first used.
+  it("keeps its library where a program takes functions out of Lua's", function()
+    local result = program [[
+      local Isolate = require "isolate"
+      string.find, string.match = nil, nil
+      print(Isolate.processors() >= 1, Isolate.RawReceivePort ~= nil, Isolate.Completer ~= nil)
+    ]]
+    assert.are.equal("", result.stderr)
+    assert.are.equal("true\ttrue\ttrue\n", result.stdout)
+  end)
+
   it("prints whole lines, however long, and loses none", function()
     local result = program(INTERPRETER .. [[
       local pipe = assert(io.popen(lua .. " printers.lua"))

@@ -1,7 +1,7 @@
 --- isolate: Dart's isolates for Lua 5.4. The index: it only names what the
 -- other files hold, and loads them when they are first used.
 
-local io, require, string = io, require, string
+local io, require, find, match = io, require, string.find, string.match
 local core = require "isolate.core"
 
 -- With a function from the start: a table without one is no module to those who send
@@ -80,8 +80,8 @@ end
 return setmetatable(Isolate, {
   __name = "module isolate",  -- as `Isolate:run(fn)` is told
   __index = function(self, key)
-    if type(key) ~= "string" or string.find(key, "[^%a_]") then return end
-    local module, field = string.match(lazy, "\n  " .. key .. " = ([%a_]+)%.?([%a_]*)")
+    if type(key) ~= "string" or find(key, "[^%a_]") then return end
+    local module, field = match(lazy, "\n  " .. key .. " = ([%a_]+)%.?([%a_]*)")
     if module then
       local value = require("isolate." .. module)
       if field ~= "" then value = value[field] end
