@@ -24,7 +24,7 @@
 
 /* KiB that an isolate allocates before its collector begins: what is there at
 ** first is no garbage. */
-#define FIRST_PAUSE	32
+#define FIRST_PAUSE	12
 
 
 const char RETURN_KEY = 0;
