@@ -9,7 +9,7 @@ local shout    = require "spec.fixtures.shout"
 local Stack    = require "spec.fixtures.stack"
 
 local seed  = math.tointeger(tonumber(os.getenv "SPEC_SEED")) or os.time()
-local count = math.tointeger(tonumber(os.getenv "SPEC_COUNT")) or 3000
+local count = math.tointeger(tonumber(os.getenv "SPEC_COUNT") or 3000 // helper.slow)
 
 local random = math.random
 
