@@ -228,7 +228,7 @@ describe("Isolate.stop_signal", function()
       end
       print(caught(%d), caught(%d))
       Isolate.stop_signal(%d)
-      local iso = Isolate.spawn(function() while true do end end)
+      local iso = Isolate.spawn(Isolate.sleep, 60)
       print(caught(%d), caught(%d))
       iso:kill(Isolate.immediate)
       print(iso:join(8), caught(%d), caught(%d))
