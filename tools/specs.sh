@@ -34,7 +34,7 @@ case ${SANITIZER:-} in
     export UBSAN_OPTIONS="abort_on_error=1:print_stacktrace=1"   # has no log; see spec/helper.lua
     ;;
   tsan)
-    export TSAN_OPTIONS="$options:second_deadlock_stack=1"
+    export TSAN_OPTIONS="$options:second_deadlock_stack=1:suppressions=$(pwd)/tools/tsan.supp"
     ;;
 esac
 if [ -n "${SANITIZER:-}" ]; then
