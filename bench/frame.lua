@@ -204,7 +204,7 @@ local function measure_growth(row, rounds, shell)
   local complete = #ours == #row.sizes  -- else one failed
   if complete then
     table.insert(others, {"by itself", worst_by_best(alone), own = true})
-    table.insert(others, {"the floor by itself", worst_by_best(floor_alone), own = true})
+    table.insert(others, {"floor by itself", worst_by_best(floor_alone), own = true})
   end
   ours = sorted(ours)
   local ratio = complete and ours[#ours] / ours[1] or nil

@@ -94,7 +94,7 @@ P0 slow              ms   2 / 2 / 2                 1      2      ≤ 1.5 ×  no
 P0   fast & <small>  M/s  10 / 10 / 10              1      10     ≥ 2 ×    yes
 P0 nothing                0 / 0 / 0                               ≤ 0      yes
 P0 broken            µs   failed                    1
-P0 growth            ×    1 / 1.50 / 2                     2      ≤ 1.3 ×  no   1: 1 · 2: 2 · by itself 2 · the floor by itself 1
+P0 growth            ×    1 / 1.50 / 2                     2      ≤ 1.3 ×  no   1: 1 · 2: 2 · by itself 2 · floor by itself 1
 ]], report.text(results))
   end)
 
