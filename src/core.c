@@ -894,6 +894,7 @@ int luaopen_isolate_core (lua_State *L) {
   else {
     static const char here = 0;
     library_pin(&here);
+    malloc_keep();
     state_new(L, 0);
   }
   S = (State *)lua_touserdata(L, -1);

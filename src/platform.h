@@ -182,6 +182,10 @@ void *pages_new (size_t size);
 void pages_free (void *pages, size_t size);
 void pages_drop (void *pages, size_t size);
 
+/* Lets malloc keep a few MiB of what is freed for what comes next: large messages
+** take no new pages then. Once in the process. */
+void malloc_keep (void);
+
 /* Columns of the terminal that is stderr; 0 if it is none. */
 int terminal_width (void);
 
