@@ -26,6 +26,8 @@
 #define COARSE		256
 #define SMALL_MAX	8192
 
+#define MIN_REST	64	/* bytes; below that it is forgotten */
+
 #define CLASSES		(1 + FINE_MAX / FINE + SMALL_MAX / COARSE)
 
 
@@ -45,6 +47,8 @@ typedef struct Slab {
 struct Blocks {
   Slab *mixed;			/* only the first in the list has unused room */
   int mixable;			/* so many mixed slabs may come */
+  char *rest;			/* what is left of a freed one in a mixed slab: it is */
+  size_t nrest;			/* used before memory that was not */
   void *freed[CLASSES];		/* lists of free blocks in mixed slabs */
   Slab *open[CLASSES];		/* slabs of one class, with a free block */
   void *strays;			/* large blocks that have become small */
@@ -140,21 +144,33 @@ static void *take (Blocks *b, Slab *s) {
 }
 
 
-/* A block of a mixed slab that was never used; NULL if those are at an end. */
+/* Cuts a block from the beginning of a piece of memory of 'room' bytes, which begins
+** behind it then. NULL if that is too small. */
+static void *cut (char **piece, size_t room, size_t size) {
+  size_t gap = size % ALIGNED == 0 ? (size_t)-(uintptr_t)*piece % ALIGNED : 0;
+  char *block;
+  if (gap + size > room) return NULL;
+  block = *piece + gap;
+  *piece = block + size;
+  return block;
+}
+
+
+/* A block of a mixed slab that is in no list; NULL if those are at an end. */
 static void *take_mixed (Blocks *b, size_t size) {
   Slab *s = b->mixed;
-  size_t gap = size % ALIGNED == 0 ? (size_t)-(uintptr_t)s->bump % ALIGNED : 0;
-  char *block;
-  if (gap + size > (size_t)((char *)s + SLAB - s->bump)) {
-    if (b->mixable == 0) return NULL;
-    s = open_slab(&b->mixed, MIXED);
-    if (s == NULL) return NULL;
-    b->mixable--;
-    gap = 0;
+  char *rest = b->rest;
+  void *block = cut(&b->rest, b->nrest, size);
+  if (block != NULL) {
+    b->nrest -= (size_t)(b->rest - rest);
+    return block;
   }
-  block = s->bump + gap;
-  s->bump = block + size;
-  return block;
+  block = cut(&s->bump, (size_t)((char *)s + SLAB - s->bump), size);
+  if (block != NULL || b->mixable == 0) return block;
+  s = open_slab(&b->mixed, MIXED);
+  if (s == NULL) return NULL;
+  b->mixable--;
+  return cut(&s->bump, SLAB - HEADER, size);
 }
 
 
@@ -173,11 +189,22 @@ static void *small_new (Blocks *b, int c) {
 }
 
 
+/* A block of a mixed slab: one that a table or a stack has outgrown is cut up for
+** others, which a state needs more of. */
+static void mixed_free (Blocks *b, void *block, int c) {
+  if (class_size(c) <= FINE_MAX || b->nrest >= MIN_REST) push(&b->freed[c], block);
+  else {
+    b->rest = (char *)block;
+    b->nrest = class_size(c);
+  }
+}
+
+
 /* A slab that is all free goes back, but for the last one of its class. */
 static void small_free (Blocks *b, void *block, int c) {
   Slab *s = slab_of(block);
   if (s->class == MIXED) {
-    push(&b->freed[c], block);
+    mixed_free(b, block, c);
     return;
   }
   push(&s->freed, block);
