@@ -1,6 +1,6 @@
 --- Handles: what one isolate knows of another, and may do with it.
 
-local ipairs, math = ipairs, math
+local table, math = table, math
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
@@ -55,22 +55,25 @@ function Handle:__tostring()
   return "isolate.Handle: " .. tostring(self.name)
 end
 
--- A list of handles for each control port: one isolate has one object for the same
--- capabilities, so that it is an equal key of tables, too.
-local known = setmetatable({}, { __mode = "k" })
+-- Handles that live, by what they are made of: one isolate has one object for
+-- each, so that they are equal keys of tables, too.
+local known = setmetatable({}, { __mode = "v" })
+
+local function key_of(control, pause, terminate)
+  return table.concat({ tostring(control), tostring(pause), tostring(terminate) }, " ")
+end
 
 --- The handle made of these; `pause` and `terminate` may be nil.
 function handle.make(control, pause, terminate)
-  local list = known[control] or {}
-  for _, it in ipairs(list) do
-    if it.pause_capability == pause and it.terminate_capability == terminate then return it end
+  local key = key_of(control, pause, terminate)
+  local self = known[key]
+  if not self then
+    self = setmetatable({
+      name = core.name(control), control_port = control,
+      pause_capability = pause, terminate_capability = terminate,
+    }, Handle)
+    known[key] = self
   end
-  local self = setmetatable({
-    name = core.name(control), control_port = control,
-    pause_capability = pause, terminate_capability = terminate,
-  }, Handle)
-  list[#list + 1] = self
-  known[control] = list
   return self
 end
 
