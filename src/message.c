@@ -37,9 +37,6 @@ void shared_release (void *s) {
 ** Message
 ** ======================================================= */
 
-static int is_small (size_t size) { return !MEMORY_CHECKED && size <= SMALL; }
-
-
 Message *message_init (void *block, size_t size) {
   Message *m = (Message *)block;
   if (m != NULL) {

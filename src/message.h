@@ -28,8 +28,8 @@ void shared_release (void *s);		/* NULL is fine */
 
 /*
 ** A message has one owner at a time: encoder, mailbox, taker. It is one block:
-** this header, then its bytes; of a small one see spares.h. What it mentions counts as referenced from
-** before the send until after the decode.
+** this header, then its bytes; of a small one see spares.h. What it mentions
+** counts as referenced from before the send until after the decode.
 */
 typedef struct Message {
   struct Message *next;		/* in the list of its owner */

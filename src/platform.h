@@ -183,7 +183,7 @@ void pages_free (void *pages, size_t size);
 void pages_drop (void *pages, size_t size);
 
 /* Lets malloc keep a few MiB of what is freed for what comes next: large messages
-** take no new pages then. Once in the process. */
+** take no new pages then. For the process; a second call changes nothing. */
 void malloc_keep (void);
 
 /* Columns of the terminal that is stderr; 0 if it is none. */

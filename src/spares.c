@@ -133,7 +133,7 @@ static int fetch (Spares *s) {
 
 Message *spares_new (Spares *s, size_t size) {
   Message *m;
-  if (MEMORY_CHECKED || size > SMALL) return message_new(size);
+  if (!is_small(size)) return message_new(size);
   if (s->first == NULL && s->more != NULL) {
     s->first = s->more;
     s->count = BATCH;
@@ -148,7 +148,7 @@ Message *spares_new (Spares *s, size_t size) {
 
 
 void spares_keep (Spares *s, Message *m) {
-  if (MEMORY_CHECKED || m->size > SMALL) {
+  if (!is_small(m->size)) {
     message_free(m);
     return;
   }

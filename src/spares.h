@@ -7,6 +7,7 @@
 #define spares_h
 
 #include "message.h"
+#include "platform.h"
 
 
 /*
@@ -25,6 +26,9 @@ typedef struct Spares {
 
 /* Bytes of content that a small message has room for: a record of a few fields. */
 #define SMALL	(SPARE - offsetof(Message, bytes))
+
+/* Has a message of so many bytes such memory? */
+#define is_small(size)	(!MEMORY_CHECKED && (size) <= SMALL)
 
 /* As 'message_new', of a spare one if it is small. */
 Message *spares_new (Spares *s, size_t size);

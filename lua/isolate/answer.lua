@@ -8,8 +8,8 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
 
--- The answer: the results, or what a RemoteError is
--- made of. It leaves when the isolate is at its end.
+-- The answer: the results, or what a RemoteError is made of. It leaves when the
+-- isolate is at its end.
 local function answer(reply, result)
   local _, _, _, name = core.self()
   if result.ok then

@@ -20,11 +20,8 @@ end
 
 --- A port for one purpose: `deliver(self, ok, ...)` gets its messages.
 function private_port.new(deliver)
-  local send_port, id = core.port()
-  local self = setmetatable({ deliver = deliver, send_port = send_port, id = id }, Private)
-  ports[id] = self
-  loop.alive = loop.alive + 1
-  return self
+  local self = { deliver = deliver, send_port = false, id = false }  -- of its final size
+  return port.open(setmetatable(self, Private))
 end
 
 --- The port of this isolate's control port: what is sent there that is not a

@@ -158,15 +158,14 @@ spawn.name_of = name_of
 
 local function integer(value) return value and math.tointeger(value // 1) end
 
--- Makes an isolate that is still to be started, as `opts` say, which are ours: more
--- is written into them.
+-- Makes an isolate that is still to be started, as `opts` say, its name among them.
+-- They are ours: more is written into them.
 local function make(kind, opts, fn, ...)
   if not core.threads then
     error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
   end
   share_layer()
   local inherited = paths()
-  opts.name = opts.name or name_of(fn)
   opts.path = opts.path or inherited.path
   opts.cpath = opts.cpath or inherited.cpath
   opts.setup = setup()
@@ -183,6 +182,7 @@ local function start(made)
 end
 
 local function make_and_start(kind, opts, fn, ...)
+  opts.name = opts.name or name_of(fn)
   local made = make(kind, opts, fn, ...)
   local iso = handle.make(core.rights(made))
   start(made)
