@@ -174,7 +174,7 @@ describe("without memory #host", function()
   -- could close it: the program never ended, and the name was taken for ever.
   it("a serve, a listen, a call, an agent that raises has left nothing open", function()
     plays("nothing\n", ([[
-      local loop = require "isolate.loop"
+      local core = require "isolate.core"
       local agent, news = Isolate.Agent(function() return 1 end), Isolate.Broadcast "news"
       local function finish_agent(it) assert(it:exit():await(10) == 1) end
       local function cancel(it) it:cancel() end
@@ -186,14 +186,14 @@ describe("without memory #host", function()
       } do
         local make, finish = case[1], case[2]
         for _ = 1, 3 do finish(make()) end
-        local alive = loop.alive
+        local alive = core.alive()
         for times = 1, 2 do
           for n = 1, 1 << 40, %d do
             fault.arm("memory", n, times, "here")
             local ok, it = pcall(make)
             local _, refused = fault.disarm()
             if ok then finish(it) end
-            assert(loop.alive == alive, n)
+            assert(core.alive() == alive, n)
             for _ = 1, 10000 do
               if #Isolate.list() == 2 then break end
               Isolate.sleep(0.001)

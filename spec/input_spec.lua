@@ -5,7 +5,7 @@
 
 local Isolate = require "isolate"
 local helper = require "spec.helper"
-local loop   = require "isolate.loop"
+local core   = require "isolate.core"
 local turns  = require "spec.support.turns"
 
 local failure = turns.failure
@@ -386,16 +386,16 @@ describe("A wrong call raises Lua's error where it was made:", function()
         local call, text = table.unpack(group[i])
         it(call, function()
           local env = objects()
-          local alive, isolates = loop.alive, #Isolate.list()
+          local alive, isolates = core.alive(), #Isolate.list()
           local ok, err = try(call, env)
-          local alive_after, isolates_after = loop.alive, #Isolate.list()
+          local alive_after, isolates_after = core.alive(), #Isolate.list()
           env.clean()
           assert.is_false(ok)
           assert.equal("user.lua:3: " .. text, err)
           -- a call that failed has opened and started nothing
           assert.equal(isolates, isolates_after)
           if not call:find "^raw:close" then assert.equal(alive, alive_after) end
-          assert.equal(0, loop.alive)
+          assert.equal(0, core.alive())
         end)
       end
     end)

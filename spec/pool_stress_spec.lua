@@ -24,7 +24,7 @@ local function things()
   local ports = 0
   for _ in pairs(require "isolate.core".ports) do ports = ports + 1 end
   local pid = helper.read "/proc/self/stat":match "^%d+"
-  return { isolates = #Isolate.list(), ports = ports, alive = require "isolate.loop".alive,
+  return { isolates = #Isolate.list(), ports = ports, alive = require "isolate.core".alive(),
            threads = count("/proc/" .. pid .. "/task"), files = count("/proc/" .. pid .. "/fd") }
 end
 

@@ -124,13 +124,14 @@ static void tell_orphan (lua_State *L, Isolate *iso, lua_State *co) {
 }
 
 
-/* The function has returned, and our layer was not used: its results, from
-** index 4, are the answer to the port at 2; the coroutine is at 3. False if
-** they cannot be sent. Without a port: nothing more can come but control
-** messages. */
+/* The function has returned, and no loop is there, so nothing was set going: its
+** results, from index 4, are the answer to the port at 2; the coroutine is at 3.
+** False if they cannot be sent. Without a port it ends unless something keeps it
+** alive: nothing more can come but control messages. */
 static int done (lua_State *L, State *S) {
   int i, n = lua_gettop(L), status;
   if (lua_isnil(L, 2)) {
+    if (S->alive > 0) return 0;
     receive_held(L, S);
     return 1;
   }
@@ -181,7 +182,7 @@ int boot (lua_State *L) {
     return 0;
   }
   interrupt_check(L, iso);
-  if (status == LUA_OK && !S->opened && done(L, S)) return 0;
+  if (status == LUA_OK && !library_loaded(L, "isolate.loop") && done(L, S)) return 0;
   push_function(L, "go_on");
   lua_insert(L, 2);
   if (status == LUA_YIELD) lua_pushnil(L);

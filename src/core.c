@@ -434,6 +434,16 @@ static int core_exit (lua_State *L) {
 }
 
 
+/* alive(by?) -> how many things keep this isolate alive, now that there are 'by'
+** more */
+static int core_alive (lua_State *L) {
+  State *S = (State *)lua_touserdata(L, lua_upvalueindex(1));
+  S->alive += (int)luaL_optinteger(L, 1, 0);
+  lua_pushinteger(L, S->alive);
+  return 1;
+}
+
+
 /* forked() -> is this the child of a fork, which threads did not come along to? */
 static int core_forked (lua_State *L) {
   lua_pushboolean(L, process_forked());
@@ -785,6 +795,7 @@ static State *state_new (lua_State *L, int spawned) {
 
 static const luaL_Reg functions[] = {  /* in the order of their names */
   {"abort", core_abort},
+  {"alive", core_alive},
   {"answer", core_answer},
   {"at_return", core_at_return},
   {"capability", core_capability},
@@ -898,7 +909,6 @@ int luaopen_isolate_core (lua_State *L) {
     state_new(L, 0);
   }
   S = (State *)lua_touserdata(L, -1);
-  S->opened = 1;
   lua_createtable(L, 0, 16);
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, -3);
@@ -915,6 +925,8 @@ int luaopen_isolate_core (lua_State *L) {
   lua_setfield(L, -2, "handlers");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY);
   lua_setfield(L, -2, "tasks");
+  lua_pushboolean(L, 0);  /* loop.lua puts itself here */
+  lua_setfield(L, -2, "loop");
   lua_pushboolean(L, THREADS);
   lua_setfield(L, -2, "threads");
   lua_pushboolean(L, S->isolate->root == S->isolate->id);

@@ -156,6 +156,16 @@ void library_open (lua_State *L, lua_CFunction core) {
 }
 
 
+int library_loaded (lua_State *L, const char *name) {
+  int loaded;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
+  loaded = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return loaded;
+}
+
+
 void library_require (lua_State *L, const char *name) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
   lua_getfield(L, -1, "require");

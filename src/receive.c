@@ -340,13 +340,18 @@ static void ring_for_rest (State *S) {
 }
 
 
-/* Can the first message in the inbox be taken now, and built at once? Not by a task
-** that may go on for long while the main thread has a hook, which only that meets. */
+/* Is the next message, there or not yet, what is to be done now? Not by a task that
+** may go on for long while the main thread has a hook, which only that meets. */
+static int goes_straight (State *S) {
+  return S->control.head == NULL && S->pauses == NULL &&
+         (S->receiving == NULL || S->slicing) && lua_gethook(S->main) == NULL;
+}
+
+
+/* Can the first message in the inbox be taken now, and built at once? */
 static int takes_straight (State *S) {
   const Message *m = S->inbox.head;
-  return m != NULL && m->size < LARGE && S->control.head == NULL &&
-         S->pauses == NULL && (S->receiving == NULL || S->slicing) &&
-         lua_gethook(S->main) == NULL;
+  return m != NULL && m->size < LARGE && goes_straight(S);
 }
 
 
@@ -488,15 +493,21 @@ int receive_next (lua_State *L) {
 }
 
 
-/* pull(id) -> ok, value: the first message, if it is there now and for this port;
-** or nothing. */
+/* pull(id, deadline?) -> ok, value: the first message, if it is for this port; it is
+** waited for until 'deadline' (by 'now'; nil: for ever; 0: not at all). Or nothing:
+** that, or something else, is to be done by the loop. */
 int receive_pull (lua_State *L) {
   State *S = state_of(L);
   uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
-  mailbox_take(&S->isolate->box, &S->inbox, &S->control);
-  interrupt_check(L, S->isolate);
-  if (!S->rebuilding && takes_straight(S) && S->inbox.head->port == port)
-    return receive_first(L, S);
+  double deadline = S->alive > 0 ? luaL_optnumber(L, 2, NEVER) : 0;
+  lua_settop(L, 0);
+  do {
+    mailbox_take(&S->isolate->box, &S->inbox, &S->control);
+    interrupt_check(L, S->isolate);
+    if (S->rebuilding || !goes_straight(S)) break;
+    if (takes_straight(S) && S->inbox.head->port == port)
+      return receive_first(L, S);
+  } while (S->inbox.head == NULL && wait(L, S, deadline));
   ring_for_rest(S);
   return 0;
 }

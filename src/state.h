@@ -28,7 +28,7 @@ typedef struct State {
   struct Hold *holds;		/* of all its SendPorts, see port.c */
   struct Wait *waits;		/* for channels, see channellib.c */
   Names names;
-  int opened;			/* isolate.core is open: Lua may use it */
+  int alive;			/* how many things keep the isolate alive */
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
   const void *capability_class;

@@ -1,7 +1,7 @@
 --- Buffers: streams of what is added to them, which waits until somebody asks.
 
 local ipairs, pairs, require, setmetatable, table = ipairs, pairs, require, setmetatable, table
-local loop = require "isolate.loop"
+local core = require "isolate.core"
 local stream = require "isolate.stream"
 
 local buffer = {}
@@ -50,10 +50,10 @@ end
 -- Lets it go on; what it gets is given to it after that, for it may raise.
 local function wake(waiter)
   if waiter.watches then
-    loop.wake(waiter.watches)
+    core.loop.wake(waiter.watches)
     waiter.done = true
   else
-    loop.wake(waiter)
+    core.loop.wake(waiter)
   end
 end
 
@@ -75,15 +75,17 @@ function Buffer:add(value)
   end
 end
 
---- What came, but was not added yet: true and it. For those that can look.
+--- What came, but was not added yet: true and it. Without a timeout it is waited for,
+-- if nothing else is to be done meanwhile. For those that can look.
 function Buffer:look() end
 
 function Buffer:pull(timeout)
   if has_values(self) then return true, pop(self) end
   if not next_waiter(self) then
-    local ok, value = self:look()
+    local ok, value = self:look(timeout)
     if ok then return true, value end
   end
+  local loop = core.loop or require "isolate.loop"
   local waiter <close> = setmetatable(loop.waiter(), Waiter)
   waiter.buffer, waiter.got, waiter.value = self, false, false
   -- that may have called a finalizer, and it the loop: look again

@@ -35,7 +35,7 @@ local Waiter = {}
 
 function Waiter:__close()
   waiters[self.number] = nil
-  loop.alive = loop.alive - 1
+  core.alive(-1)
 end
 
 --- A new waiter, to be closed: `core.channel_wait` wakes it by its number.
@@ -44,7 +44,7 @@ function channel.waiter()
   local waiter = setmetatable(loop.waiter(), Waiter)
   waiter.number = last
   waiters[last] = waiter
-  loop.alive = loop.alive + 1
+  core.alive(1)
   return waiter
 end
 

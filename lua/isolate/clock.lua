@@ -39,7 +39,7 @@ function Call:fire()
 end
 
 function Call:cancel()
-  if timers:remove(self) then loop.alive = loop.alive - 1 end
+  if timers:remove(self) then core.alive(-1) end
 end
 
 Call.__close = Call.cancel
@@ -48,7 +48,7 @@ Call.__close = Call.cancel
 function clock.after(seconds, fn)
   local call = setmetatable({ fn = fn }, Call)
   timers:add(call, now() + seconds)
-  loop.alive = loop.alive + 1
+  core.alive(1)
   return call
 end
 

@@ -16,12 +16,12 @@ local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yiel
 local running, isyieldable, close = coroutine.running, coroutine.isyieldable, coroutine.close
 local traceback = debug.traceback
 local take, next_message, now, pending = core.take, core.next, core.now, core.pending
+local alive, pull = core.alive, core.pull
 local check, forked = core.check, core.forked
 local unbuilt = core.unbuilt  -- now: there is no memory when it is needed
 local ports, tasks = core.ports, core.tasks
 
 local loop = {
-  alive = 0,      -- how many things keep this isolate alive
   waiting = 0,    -- callbacks of Futures, which only a loop can serve
   ran = false,    -- did a loop ever run?
   timers = { n = 0, made = 0 },  -- who adds one loads clock.lua
@@ -217,7 +217,7 @@ end
 -- One turn, which may wait. False if nothing is left that could happen.
 local function turn()
   if run_ready() then return true end
-  local ended = loop.alive == 0
+  local ended = alive() == 0
   if ended and not pending() then
     core.hold()  -- a paused isolate lives
     if not pending() then return false end
@@ -231,14 +231,20 @@ local function turn()
   return true
 end
 
---- Takes a message for port `id`, if a wait for it would be over at once, with
--- nothing else done before: true and it; or false and an error. Else nothing.
-function loop.pull(id)
+--- Takes a message for port `id`, if nothing else is to be done before: true and it;
+-- or false and an error. Else nothing. It is waited for, as long as that lasts, unless
+-- `deadline` is 0.
+function loop.pull(id, deadline)
   local co, waiter = running(), awaited[depth]
-  if first <= last or failures[1] or timers.n > 0 and timers[1].deadline <= now() then return end
+  if first <= last or failures[1] then return end
+  if timers.n > 0 then
+    local due = timers[1].deadline
+    if due <= now() then return end
+    deadline = deadline or due
+  end
   if co == direct and waiter and not (waiter.done or waiter.step) or depth == 0 and not tasks[co] then
     loop.ran = true
-    return core.pull(id)
+    return pull(id, deadline)
   end
 end
 
@@ -325,5 +331,7 @@ function loop.wake(waiter, sync)
   if not co then return end
   if sync then after(co, on_error[co], resume(co)) else last = last + 1 end
 end
+
+core.loop = loop  -- for those who do without it as long as they can
 
 return loop

@@ -34,7 +34,7 @@ Pool.__index = Pool
 local function settle(pool)
   local finished = pool.finished
   if not finished or finished.done or pool.outstanding > 0 or next(pool.workers) then return end
-  loop.alive = loop.alive - 1
+  core.alive(-1)
   future.complete(finished)
 end
 
@@ -49,7 +49,7 @@ local function forget(job)
   local pool = job.pool
   if ports[job.id] ~= job then return false end
   ports[job.id] = nil
-  loop.alive = loop.alive - 1
+  core.alive(-1)
   pool.outstanding = pool.outstanding - 1
   if job.timer then job.timer:cancel() end
   settle(pool)
@@ -194,7 +194,7 @@ function Pool:submit(how, ended, kind, fn, ...)
   local job = setmetatable({ pool = self, id = id, submitted = now(), ended = ended,
     on_progress = how.on_progress }, Job)
   ports[id] = job
-  loop.alive = loop.alive + 1
+  core.alive(1)
   self.outstanding = self.outstanding + 1
   if self.broken then
     unqueue(job)
@@ -482,7 +482,7 @@ local function close(pool)
   if pool.closed then return end
   pool.closed = true
   pool.finished = future.new()
-  loop.alive = loop.alive + 1
+  core.alive(1)
   core.channel_close(pool.queue)
   settle(pool)
 end

@@ -3,7 +3,6 @@
 
 local require, string = require, string
 local core = require "isolate.core"
-local loop = require "isolate.loop"
 require "isolate.stream"  -- not inside of the next: that much stack would be a page more
 local buffer = require "isolate.buffer"
 
@@ -20,7 +19,7 @@ local function open(self)
   rawset(self, "send_port", send_port)
   rawset(self, "id", id)
   ports[id] = self
-  loop.alive = loop.alive + 1
+  core.alive(1)
   return self
 end
 
@@ -29,14 +28,14 @@ local function close(self)
   if ports[self.id] ~= self then return false end
   ports[self.id], handlers[self.id] = nil, nil
   core.port_closed(self.id)
-  if self.keep_alive ~= false then loop.alive = loop.alive - 1 end
+  if self.keep_alive ~= false then core.alive(-1) end
   return true
 end
 
 -- A message could not be built: an uncaught error that names the port.
 local function undeliverable(self, value)
   local name = self.name and ("port '" .. self.name .. "'") or "a port"
-  loop.uncaught("a message to " .. name .. " could not be received: "
+  require "isolate.loop".uncaught("a message to " .. name .. " could not be received: "
     .. require "isolate.errors".message(value))
 end
 
@@ -82,9 +81,11 @@ function ReceivePort:deliver(ok, message)
   if ok then self:add(message) else undeliverable(self, message) end
 end
 
-function ReceivePort:look()
+-- Without a loop there is nothing else to do.
+function ReceivePort:look(timeout)
   if ports[self.id] ~= self then return end
-  local ok, message = loop.pull(self.id)
+  local pull = core.loop and core.loop.pull or core.pull
+  local ok, message = pull(self.id, timeout and 0)
   if self.closed then return end  -- by what was called to build the message
   if ok == false then undeliverable(self, message) end
   return ok, message

@@ -1,7 +1,6 @@
 --- Ports that the library needs for itself.
 
 local core = require "isolate.core"
-local loop = require "isolate.loop"
 local port = require "isolate.port"
 
 local ports = core.ports
@@ -14,7 +13,7 @@ Private.close = port.close
 
 --- It keeps its isolate alive no more.
 function Private:unref()
-  if ports[self.id] == self and self.keep_alive ~= false then loop.alive = loop.alive - 1 end
+  if ports[self.id] == self and self.keep_alive ~= false then core.alive(-1) end
   self.keep_alive = false
 end
 
@@ -31,7 +30,7 @@ function private_port.own()
   local self = port.receive_port()
   local control, _, _, _, _, id = core.self()
   self.send_port, self.id, ports[id] = control, id, self
-  loop.alive = loop.alive + 1
+  core.alive(1)
   return self
 end
 

@@ -29,7 +29,7 @@ function RawReceivePort:__newindex(key, value)
   if key == "keep_alive" then
     if type(value) ~= "boolean" then expected("boolean", value, 1, "keep_alive", 2) end
     if ports[self.id] == self and value ~= self.alive then
-      loop.alive = loop.alive + (value and 1 or -1)
+      core.alive(value and 1 or -1)
     end
     rawset(self, "alive", value)
   elseif key == "handler" then

@@ -38,7 +38,7 @@ function Timer:cancel()
   if not self.active then return end
   timers:remove(self)
   self.active = false
-  loop.alive = loop.alive - 1
+  core.alive(-1)
 end
 
 ---@return boolean
@@ -54,7 +54,7 @@ local function make(seconds, fn, periodic, name)
   local self = setmetatable({ fn = fn, active = true, tick = 0 }, Timer)
   if periodic then self.period = seconds < 1e-9 and 0 or seconds end  -- no clock has less
   timers:add(self, core.now() + seconds)
-  loop.alive = loop.alive + 1
+  core.alive(1)
   return self
 end
 

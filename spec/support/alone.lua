@@ -2,7 +2,7 @@
 -- timer. For before_each and after_each: alone.begin, alone.check.
 
 local Isolate = require "isolate"
-local loop    = require "isolate.loop"
+local core    = require "isolate.core"
 local assert  = require "luassert"
 local helper  = require "spec.helper"
 local turns   = require "spec.support.turns"
@@ -26,7 +26,7 @@ function alone.remote(future)
   return e
 end
 
-function alone.begin() alive = loop.alive end
+function alone.begin() alive = core.alive() end
 
 function alone.check()
   for _, it in ipairs(kept) do it:close() end
@@ -37,7 +37,7 @@ function alone.check()
   local names = {}
   for _, it in ipairs(Isolate.list()) do names[#names + 1] = it.name end
   assert.same({ "main" }, names)
-  assert.equal(alive, loop.alive, "ports and timers that were left open")
+  assert.equal(alive, core.alive(), "ports and timers that were left open")
 end
 
 return alone

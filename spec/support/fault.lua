@@ -11,7 +11,6 @@ allocator. For fault_spec.lua, in a child process with spec/host/fault.c preload
 local Isolate = require "isolate"
 local core = require "isolate.core"
 local host = require "fault"
-local loop = require "isolate.loop"
 
 local fault = {}
 
@@ -217,7 +216,7 @@ end
 -- The program with the n-th call refused. Returns how many calls there were, and whether
 -- one was refused.
 local function try(program, where, n, times, who)
-  local alive = loop.alive
+  local alive = core.alive()
   host.arm("memory", n, times, who)
   local ok, problem = pcall(program)
   local seen, refused = host.disarm()
@@ -228,7 +227,7 @@ local function try(program, where, n, times, who)
   ok, problem = pcall(program)
   if not ok then complain(where, "afterwards:", tostring(problem)) end
   if not alone() then complain(where, "afterwards isolates are left") end
-  if loop.alive ~= alive then complain(where, "open:", loop.alive - alive) end
+  if core.alive() ~= alive then complain(where, "open:", core.alive() - alive) end
   return seen, refused > 0
 end
 
