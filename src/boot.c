@@ -182,7 +182,7 @@ int boot (lua_State *L) {
     return 0;
   }
   interrupt_check(L, iso);
-  if (status == LUA_OK && !library_loaded(L, "isolate.loop") && done(L, S)) return 0;
+  if (status == LUA_OK && !S->looping && done(L, S)) return 0;
   push_function(L, "go_on");
   lua_insert(L, 2);
   if (status == LUA_YIELD) lua_pushnil(L);

@@ -23,6 +23,7 @@
 #include "platform.h"
 #include "port.h"
 #include "receive.h"
+#include "receiveport.h"
 #include "registry.h"
 #include "seat.h"
 #include "signals.h"
@@ -42,16 +43,6 @@ static const char CLOSING_KEY = 0;
 ** Ports and capabilities
 ** ======================================================= */
 
-/* port() -> SendPort of a new port of this isolate, its id */
-static int core_port (lua_State *L) {
-  State *S = state_of(L);
-  uint64_t id = unique_id();
-  sendport_push(L, S, &S->isolate->box, id);
-  lua_pushinteger(L, (lua_Integer)id);
-  return 2;
-}
-
-
 /* answer(port, id, …): as 'post', to port 'id' of the isolate of 'port' */
 static int core_answer (lua_State *L) {
   State *S = state_of(L);
@@ -62,8 +53,8 @@ static int core_answer (lua_State *L) {
 }
 
 
-/* port_closed(id): a port of this isolate is closed, and loses its names. (In
-** the child of a fork, names are the parent's.) */
+/* port_closed(id): a port of this isolate loses its names. (In the child of a fork,
+** names are the parent's.) */
 static int core_port_closed (lua_State *L) {
   if (process_forked()) return 0;
   nameserver_drop(&state_of(L)->isolate->box, (uint64_t)luaL_checkinteger(L, 1));
@@ -809,6 +800,8 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"channel_wait", channellib_wait},
   {"channel_waiter", channellib_waiter},
   {"check", core_check},
+  {"check_free", receiveport_check_free},
+  {"check_stream", receiveport_check},
   {"cwd", core_cwd},
   {"ended", core_ended},
   {"exit", core_exit},
@@ -823,6 +816,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"library_add", library_add},
   {"library_has", library_has},
   {"list", core_list},
+  {"loop", receiveport_loop},
   {"memory", core_memory},
   {"name", core_name},
   {"name_add", core_name_add},
@@ -842,13 +836,15 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"pending", receive_pending},
   {"ping", core_ping},
   {"place", core_place},
-  {"port", core_port},
+  {"port_close", receiveport_close},
   {"port_closed", core_port_closed},
+  {"port_open", receiveport_open},
   {"post", core_post},
   {"processors", core_processors},
   {"pull", receive_pull},
   {"queued", core_queued},
   {"rebuilding", core_rebuilding},
+  {"receive_port", receiveport_new},
   {"report", core_report},
   {"resume", core_resume},
   {"rights", core_rights},
@@ -866,6 +862,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"spawn", core_spawn},
   {"start", core_start},
   {"stop_signal", core_stop_signal},
+  {"stream", receiveport_kind},
   {"take", receive_take},
   {"terminal_width", core_terminal_width},
   {"unbuilt", receive_unbuilt},
@@ -886,10 +883,13 @@ static int core_index (lua_State *L) {
   f = (const luaL_Reg *)bsearch(lua_tostring(L, 2), functions,
                                 sizeof(functions) / sizeof(functions[0]),
                                 sizeof(functions[0]), by_name);
-  if (f == NULL) return 0;
   lua_settop(L, 2);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushcclosure(L, f->func, 1);
+  if (f != NULL) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, f->func, 1);
+  }
+  else if (strcmp(lua_tostring(L, 2), "ReceivePort") == 0) receiveport_push(L);
+  else return 0;
   lua_pushvalue(L, -1);
   lua_insert(L, 2);
   lua_rawset(L, 1);
@@ -906,9 +906,11 @@ int luaopen_isolate_core (lua_State *L) {
     static const char here = 0;
     library_pin(&here);
     malloc_keep();
+    library_open_main(L);
     state_new(L, 0);
   }
   S = (State *)lua_touserdata(L, -1);
+  receiveport_reset(L);
   lua_createtable(L, 0, 16);
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, -3);
@@ -925,8 +927,6 @@ int luaopen_isolate_core (lua_State *L) {
   lua_setfield(L, -2, "handlers");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &TASKS_KEY);
   lua_setfield(L, -2, "tasks");
-  lua_pushboolean(L, 0);  /* loop.lua puts itself here */
-  lua_setfield(L, -2, "loop");
   lua_pushboolean(L, THREADS);
   lua_setfield(L, -2, "threads");
   lua_pushboolean(L, S->isolate->root == S->isolate->id);

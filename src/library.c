@@ -78,8 +78,10 @@ int library_has (lua_State *L) {
 ** a 'require' that knows our modules only.
 ** ======================================================= */
 
-/* Registry: the layer's globals. */
+/* Registry: the layer's globals; its 'require', which is the program's in a state that
+** has opened the module by itself. */
 static const char GLOBALS_KEY = 0;
+static const char REQUIRE_KEY = 0;
 
 
 /* Pushes the chunk of a module. */
@@ -144,6 +146,8 @@ void library_open (lua_State *L, lua_CFunction core) {
   lua_pop(L, 1);
   lua_pushcfunction(L, core);
   lua_pushcclosure(L, require, 1);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &REQUIRE_KEY);
   lua_setfield(L, -2, "require");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -156,20 +160,19 @@ void library_open (lua_State *L, lua_CFunction core) {
 }
 
 
-int library_loaded (lua_State *L, const char *name) {
-  int loaded;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, name);
-  loaded = lua_toboolean(L, -1);
-  lua_pop(L, 2);
-  return loaded;
+void library_open_main (lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &REQUIRE_KEY);
 }
 
 
 void library_require (lua_State *L, const char *name) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &GLOBALS_KEY);
-  lua_getfield(L, -1, "require");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
   lua_remove(L, -2);
+  if (lua_toboolean(L, -1)) return;
+  lua_pop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &REQUIRE_KEY);
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
 }

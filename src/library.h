@@ -19,8 +19,8 @@ int library_has (lua_State *L);
 ** the globals that there are now, whatever the program makes of them. */
 void library_open (lua_State *L, lua_CFunction core);
 
-/* Is the module loaded? */
-int library_loaded (lua_State *L, const char *name);
+/* For a state that has opened isolate.core by itself. */
+void library_open_main (lua_State *L);
 
 /* Pushes the module, loading it if it is not. */
 void library_require (lua_State *L, const char *name);

@@ -493,14 +493,8 @@ int receive_next (lua_State *L) {
 }
 
 
-/* pull(id, deadline?) -> ok, value: the first message, if it is for this port; it is
-** waited for until 'deadline' (by 'now'; nil: for ever; 0: not at all). Or nothing:
-** that, or something else, is to be done by the loop. */
-int receive_pull (lua_State *L) {
-  State *S = state_of(L);
-  uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
-  double deadline = S->alive > 0 ? luaL_optnumber(L, 2, NEVER) : 0;
-  lua_settop(L, 0);
+int receive_straight (lua_State *L, State *S, uint64_t port, double deadline) {
+  if (S->alive == 0) deadline = 0;
   do {
     mailbox_take(&S->isolate->box, &S->inbox, &S->control);
     interrupt_check(L, S->isolate);
@@ -510,6 +504,15 @@ int receive_pull (lua_State *L) {
   } while (S->inbox.head == NULL && wait(L, S, deadline));
   ring_for_rest(S);
   return 0;
+}
+
+
+/* pull(id, deadline?) -> ok, value: the first message, if it is for this port; it is
+** waited for until 'deadline' (by 'now'; nil: for ever; 0: not at all). Or nothing:
+** that, or something else, is to be done by the loop. */
+int receive_pull (lua_State *L) {
+  uint64_t port = (uint64_t)luaL_checkinteger(L, 1);
+  return receive_straight(L, state_of(L), port, luaL_optnumber(L, 2, NEVER));
 }
 
 

@@ -7,6 +7,8 @@
 #ifndef receive_h
 #define receive_h
 
+#include <stdint.h>
+
 #include "lua.h"
 
 struct Message;
@@ -19,6 +21,9 @@ int receive_take (lua_State *L);
 int receive_next (lua_State *L);
 int receive_pull (lua_State *L);
 int receive_unbuilt (lua_State *L);
+
+/* Pushes what 'pull' returns, and returns how many. */
+int receive_straight (lua_State *L, struct State *S, uint64_t port, double deadline);
 
 /* pending(): does anything wait to be taken, or is being built? */
 int receive_pending (lua_State *L);

@@ -29,6 +29,7 @@ typedef struct State {
   struct Wait *waits;		/* for channels, see channellib.c */
   Names names;
   int alive;			/* how many things keep the isolate alive */
+  int looping;			/* loop.lua is loaded */
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
   const void *capability_class;

@@ -3,7 +3,6 @@
 
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local port = require "isolate.port"
 
 local expected = errors.expected
 
@@ -51,7 +50,7 @@ end
 function Broadcast:listen(on_message)
   check_self(self, "listen")
   errors.check_function(on_message, 1, "listen")
-  local inbox = port.ReceivePort(self.name)
+  local inbox = core.ReceivePort(self.name)
   local ok, subscription = pcall(subscribe, self, inbox, on_message)
   if ok then return subscription end
   inbox:close()

@@ -2,12 +2,12 @@
 
 local setmetatable = setmetatable
 local buffer = require "isolate.buffer"
+local core = require "isolate.core"
 local loop = require "isolate.loop"
-local stream = require "isolate.stream"
 local subscription = require "isolate.subscription"
 
 local pop, has_values = buffer.pop, buffer.has_values
-local next_waiter, wake = buffer.next_waiter, buffer.wake
+local next_waiter, stand_in_line, wake = buffer.next_waiter, buffer.stand_in_line, buffer.wake
 
 local methods = {}              -- of all buffers
 
@@ -44,18 +44,17 @@ function methods:register(waiter)
     it.done = true
     hand_over(self)
   end })
-  local waiters = self.waiters
-  waiters[#waiters + 1] = watcher
+  stand_in_line(self, watcher)
   return watcher
 end
 
 -- As that of Stream, without a task in between.
 function methods:listen(on_message, opts)
-  stream.check_free(self, "listen")
+  core.check_free(self, "listen")
   opts = subscription.check(on_message, opts)
   local to = subscription.new(self, on_message, opts, function() pump(self) end)
   self.subscription = to
-  stream.claim(self, true)
+  subscription.claim(self, true)
   if self.closed then
     to:tell_done()
   elseif has_values(self) then
@@ -64,11 +63,6 @@ function methods:listen(on_message, opts)
     self:pass_to(on_message)
   end
   return to
-end
-
---- Is it a stream that can be tried and watched?
-function methods.is(value)
-  return stream.is(value) and value.try ~= nil
 end
 
 return methods

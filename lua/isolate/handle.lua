@@ -5,7 +5,6 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 local options = require "isolate.options"
-local port = require "isolate.port"
 local private_port = require "isolate.private_port"
 
 local expected = errors.expected
@@ -199,9 +198,9 @@ end
 ---@return isolate.Stream
 function methods:errors()
   check_self(self, "errors")
-  local control, inbox = self.control_port, port.ReceivePort "errors"
+  local control, inbox = self.control_port, core.ReceivePort "errors"
   local errors_of
-  errors_of = require "isolate.stream_methods".derive(inbox, function(told)
+  errors_of = require "isolate.stream".derive(inbox, function(told)
     if told then return true, errors.RemoteError(told[1], told[2], self.name) end
     errors_of:close()
   end, function()

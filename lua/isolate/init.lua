@@ -25,7 +25,7 @@ local lazy = [[
   processors = core.processors
 
   -- ports
-  ReceivePort = port.ReceivePort
+  ReceivePort = core.ReceivePort
   RawReceivePort = raw_port.RawReceivePort
   Capability = core.capability
 

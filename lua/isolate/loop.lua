@@ -332,6 +332,8 @@ function loop.wake(waiter, sync)
   if sync then after(co, on_error[co], resume(co)) else last = last + 1 end
 end
 
-core.loop = loop  -- for those who do without it as long as they can
+-- What it hands messages to is there before the first one: then there may be no memory.
+core.loop(loop)
+require "isolate.port"
 
 return loop

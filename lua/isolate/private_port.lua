@@ -1,15 +1,14 @@
 --- Ports that the library needs for itself.
 
 local core = require "isolate.core"
-local port = require "isolate.port"
 
 local ports = core.ports
 
 local private_port = {}
 
-local Private = { __close = port.close }
+local Private = { __close = core.port_close }
 Private.__index = Private
-Private.close = port.close
+Private.close = core.port_close
 
 --- It keeps its isolate alive no more.
 function Private:unref()
@@ -20,14 +19,14 @@ end
 --- A port for one purpose: `deliver(self, ok, ...)` gets its messages.
 function private_port.new(deliver)
   local self = { deliver = deliver, send_port = false, id = false }  -- of its final size
-  return port.open(setmetatable(self, Private))
+  return core.port_open(setmetatable(self, Private))
 end
 
 --- The port of this isolate's control port: what is sent there that is not a
 -- control message. For an isolate that is to be reached before it has run.
 ---@return isolate.ReceivePort
 function private_port.own()
-  local self = port.receive_port()
+  local self = core.receive_port()
   local control, _, _, _, _, id = core.self()
   self.send_port, self.id, ports[id] = control, id, self
   core.alive(1)

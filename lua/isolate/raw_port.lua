@@ -3,11 +3,10 @@
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
-local port = require "isolate.port"
+local undeliverable = require "isolate.port".undeliverable
 
 local expected = errors.expected
-local open, close, undeliverable = port.open, port.close, port.undeliverable
-local check_self = port.check_self
+local open, close = core.port_open, core.port_close
 
 local ports, handlers = core.ports, core.handlers
 
@@ -50,7 +49,9 @@ end
 --- Later messages are dropped, and the handler is never called again. Closing
 -- twice is fine.
 function RawReceivePort:close()
-  check_self(self, RawReceivePort, "close")
+  if getmetatable(self) ~= RawReceivePort then
+    errors.bad_self("RawReceivePort", self, "close", 2)
+  end
   local taken = rawget(self, "taken")
   if taken then taken:close() else close(self) end
 end
@@ -81,7 +82,7 @@ function raw_port.from_raw(raw)
   if ports[raw.id] ~= raw then
     error("from_raw: the port is closed, or was taken over already", 2)
   end
-  local self = port.receive_port()
+  local self = core.receive_port()
   self.send_port, self.id = raw.send_port, raw.id
   rawset(self, "keep_alive", raw.keep_alive)
   rawset(raw, "taken", self)

@@ -1,13 +1,14 @@
 --- Waiting on several ports and channels at once.
 
 local math = math
-local buffer = require "isolate.buffer_methods"
 local core = require "isolate.core"
 local channel = require "isolate.channel"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 
+
 local now = core.now
+local ReceivePort = getmetatable(core.receive_port())
 
 -- To be closed: what was registered for one wait.
 local Registered = {}
@@ -19,7 +20,7 @@ end
 local function check(list)
   if type(list) ~= "table" then errors.expected("table", list, 1, "select", 3) end
   for i, it in ipairs(list) do
-    if getmetatable(it) ~= channel.Channel and not buffer.is(it) then
+    if getmetatable(it) ~= channel.Channel and getmetatable(it) ~= ReceivePort then
       error("bad argument #1 to 'select' (a ReceivePort or Channel expected at [" .. i
         .. "], got " .. type(it) .. ")", 3)
     elseif it.claimed then

@@ -26,7 +26,7 @@ local layer = {
   "isolate.options", "isolate.pool", "isolate.port", "isolate.private_port",
   "isolate.progress_bar", "isolate.raw_port", "isolate.request", "isolate.select",
   "isolate.service", "isolate.spawn", "isolate.stream", "isolate.stream_broadcast",
-  "isolate.stream_methods", "isolate.subscription", "isolate.timer", "isolate.together",
+  "isolate.subscription", "isolate.timer", "isolate.together",
   "isolate.user_timer", "isolate.worker",
 }
 

@@ -2,22 +2,22 @@
 
 local ipairs, setmetatable, table = ipairs, setmetatable, table
 local buffer = require "isolate.buffer"
+local core = require "isolate.core"
 local loop = require "isolate.loop"
-local stream = require "isolate.stream"
 local subscription = require "isolate.subscription"
 
-local check_self, check_free = stream.check_self, stream.check_free
-local pull_next = require "isolate.stream_methods".pull_next
+local check_self, check_free = core.check_stream, core.check_free
+local pull_next = require "isolate.stream".pull_next
 
 ---@class isolate.BroadcastStream : isolate.Stream
-local Broadcast = stream.kind "isolate.Stream"
+local Broadcast = core.stream "isolate.Stream"
 
 -- One listener's share of a broadcast.
-local Tap = buffer.class "isolate.Stream"
-local close_tap = Tap.close
+local Tap = core.stream "isolate.Stream"
+Tap.pull, Tap.look, Tap.pass_to = buffer.pull, buffer.look, buffer.pass_to
 
 function Tap:close()
-  close_tap(self)
+  buffer.close(self)
   local taps = self.broadcast.taps
   for i = 1, #taps do
     if taps[i] == self then
@@ -89,4 +89,4 @@ end
 Broadcast.__close = Broadcast.close
 
 --- A broadcast of `source`, which nobody else consumes.
-return function(source) return setmetatable({ source = source, taps = {} }, Broadcast) end
+return function(source) return setmetatable({ source = source, taps = {}, started = false }, Broadcast) end

@@ -57,6 +57,15 @@ function subscription.new(of, on_message, opts, changed)
   }, Subscription)
 end
 
+--- One consumer has a stream, and what that is made from (nil: not any more). A
+-- broadcast is for all.
+function subscription.claim(of, claimed)
+  while of and not of.taps do
+    of.claimed = claimed
+    of = of.source
+  end
+end
+
 --- Checks the arguments of `listen`, and returns its options.
 function subscription.check(on_message, opts)
   errors.check_function(on_message, 1, "listen", false, 4)
