@@ -14,13 +14,13 @@
 **   5. carried globals that were nodes are set.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
 #include "lauxlib.h"
 
 #include "decoder.h"
+#include "outgrow.h"
 #include "platform.h"
 
 
@@ -53,8 +53,9 @@ void decoder_keep (lua_State *L, Decoder *d, lua_Integer offset) {
 Build *build_open (lua_State *L, Decoder *d, enum Tag kind, int stage) {
   Build *f;
   if (d->depth == d->size) {
-    int size = d->size ? d->size * 2 : 32;
-    Build *frames = (Build *)realloc(d->frames, (size_t)size * sizeof(Build));
+    int size = d->size * 2;
+    Build *frames = (Build *)outgrow(d->frames, d->first_frames,
+                      (size_t)d->depth * sizeof(Build), (size_t)size * sizeof(Build));
     if (frames == NULL) luaL_error(L, "not enough memory");
     d->frames = frames;
     d->size = size;
@@ -300,18 +301,25 @@ void decoder_stop (Decoder *d) {
 }
 
 
+static void decoder_init (Decoder *d) {
+  memset(d, 0, sizeof(*d));
+  d->frames = d->first_frames;
+  d->size = sizeof(d->first_frames) / sizeof(d->first_frames[0]);
+}
+
+
 static int decoder_gc (lua_State *L) {
   Decoder *d = (Decoder *)lua_touserdata(L, 1);
   if (!d->borrowed) message_free(d->m);
-  free(d->frames);
-  memset(d, 0, sizeof(*d));
+  outgrown_free(d->frames, d->first_frames);
+  decoder_init(d);
   return 0;
 }
 
 
 Decoder *decoder_new (lua_State *L) {
   Decoder *d = (Decoder *)lua_newuserdatauv(L, sizeof(*d), 0);
-  memset(d, 0, sizeof(*d));
+  decoder_init(d);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, decoder_gc);
   lua_setfield(L, -2, "__gc");

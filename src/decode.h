@@ -29,6 +29,7 @@ typedef struct Decoder {
   const unsigned char *p;	/* the next byte */
   const unsigned char *end;
   Build *frames;
+  Build first_frames[8];	/* where these are at first */
   int depth, size;
   int stage;			/* what is done of the message as a whole */
   uint32_t value, values;	/* begun so far, and how many it has */

@@ -102,7 +102,7 @@ int put_again (Encoder *E, int idx, const void *address) {
 Frame *frame_open (Encoder *E, FrameKind kind) {
   Frame *f;
   if (E->depth == E->size) {
-    int size = E->size ? E->size * 2 : 32;
+    int size = E->size ? E->size * 2 : 8;
     Frame *frames = (Frame *)realloc(E->frames, (size_t)size * sizeof(Frame));
     if (frames == NULL) luaL_error(E->L, "not enough memory");
     E->frames = frames;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "outgrow.h"
 #include "platform.h"
 #include "spares.h"
 
@@ -104,8 +105,12 @@ void message_free (Message *m) {
 ** ======================================================= */
 
 void writer_init (Writer *w) {
-  memset(w, 0, sizeof(*w));
+  w->data = w->first_data;
   w->used = WRITER_START;
+  w->size = sizeof(w->first_data);
+  w->refs = w->first_refs;
+  w->nrefs = 0;
+  w->sizerefs = sizeof(w->first_refs) / sizeof(w->first_refs[0]);
 }
 
 
@@ -116,16 +121,16 @@ void writer_reset (Writer *w) {
   w->used = WRITER_START;
   if (w->size > KEEP_LIMIT) {
     free(w->data);
-    w->data = NULL;
-    w->size = 0;
+    w->data = w->first_data;
+    w->size = sizeof(w->first_data);
   }
 }
 
 
 void writer_free (Writer *w) {
   writer_reset(w);
-  free(w->data);
-  free(w->refs);
+  outgrown_free(w->data, w->first_data);
+  outgrown_free(w->refs, w->first_refs);
   writer_init(w);
 }
 
@@ -133,12 +138,12 @@ void writer_free (Writer *w) {
 int writer_reserve (Writer *w, size_t n) {
   size_t size = w->size;
   unsigned char *data;
-  if (n <= size - w->used && size > 0) return 1;
+  if (n <= size - w->used) return 1;
   if (n > SIZE_MAX / 4 || w->used > SIZE_MAX / 4) return 0;
   if (size < 1024) size = 1024;
   else size += size / 2;
   if (size < w->used + n) size = w->used + n;
-  data = (unsigned char *)realloc(w->data, size);
+  data = (unsigned char *)outgrow(w->data, w->first_data, w->used, size);
   if (data == NULL) return 0;
   if (size >= LARGE_BLOCK) block_prefer_huge(data, size);
   w->data = data;
@@ -150,7 +155,8 @@ int writer_reserve (Writer *w, size_t n) {
 int writer_ref (Writer *w, void *shared) {
   if (w->nrefs == w->sizerefs) {
     int size = w->sizerefs * 2 + 4;
-    Shared **refs = (Shared **)realloc(w->refs, (size_t)size * sizeof(*refs));
+    Shared **refs = (Shared **)outgrow(w->refs, w->first_refs,
+                     (size_t)w->nrefs * sizeof(*refs), (size_t)size * sizeof(*refs));
     if (refs == NULL) return -1;
     w->refs = refs;
     w->sizerefs = size;
@@ -173,8 +179,8 @@ static Message *take_bytes (Writer *w, Spares *spares) {
     m = (Message *)(data != NULL ? data : (void *)w->data);
     memset(m, 0, WRITER_START);
     m->size = size;
-    w->data = NULL;
-    w->size = 0;
+    w->data = w->first_data;
+    w->size = sizeof(w->first_data);
   }
   return m;
 }
@@ -183,7 +189,6 @@ static Message *take_bytes (Writer *w, Spares *spares) {
 Message *writer_finish (Writer *w, Spares *spares, uint64_t port) {
   Shared **refs = NULL;
   Message *m;
-  if (!writer_reserve(w, 0)) return NULL;
   if (w->nrefs > 0) {
     refs = (Shared **)malloc((size_t)w->nrefs * sizeof(*refs));
     if (refs == NULL) return NULL;

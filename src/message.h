@@ -63,14 +63,17 @@ void message_let_go (Message *m);
 
 /*
 ** Bytes that grow, kept by their owner from one message to the next. Room for
-** a Message's header is left in front, so that a large one needs no copy.
+** a Message's header is left in front, so that a large one needs no copy. What
+** an isolate that does little writes has room in the Writer, which may not move.
 */
 typedef struct Writer {
-  unsigned char *data;		/* header, bytes; NULL at first */
+  unsigned char *data;		/* header, bytes */
   size_t used;			/* of 'data', header included */
   size_t size;
   Shared **refs;
   int nrefs, sizerefs;
+  unsigned char first_data[192];	/* where these two are at first */
+  Shared *first_refs[4];
 } Writer;
 
 /* Offset of the first byte of content in 'data'. */

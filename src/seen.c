@@ -9,7 +9,7 @@
 #include "seen.h"
 
 
-#define FIRST_SIZE	64
+#define FIRST_SIZE	16
 #define KEPT_SIZE	65536	/* a larger set is let go of after its message */
 
 
