@@ -10,7 +10,6 @@
 */
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -37,7 +36,7 @@ int heap_open (Heap *h) {
 
 
 void heap_free (Heap *h) {
-  free(h->threads);
+  if (h->size > 0) block_free(h->blocks, h->threads, h->size * sizeof(lua_State *));
   h->threads = NULL;
   h->size = h->count = 0;
   blocks_free(h->blocks);
@@ -99,8 +98,9 @@ static int reserve (Heap *h) {
   lua_State **before = h->threads, **threads;
   size_t i, n = h->size, size = n ? n * 2 : 16;
   if ((h->count + 2) * 2 <= n) return 1;
-  threads = (lua_State **)calloc(size, sizeof(lua_State *));
+  threads = (lua_State **)block_new(h->blocks, size * sizeof(lua_State *));
   if (threads == NULL) return 0;
+  memset(threads, 0, size * sizeof(lua_State *));
   begin_change(h);
   h->threads = threads;
   h->size = size;
@@ -108,7 +108,7 @@ static int reserve (Heap *h) {
   for (i = 0; i < n; i++)
     if (before[i] != NULL) insert(h, before[i]);
   end_change(h);
-  free(before);
+  if (n > 0) block_free(h->blocks, before, n * sizeof(lua_State *));
   return 1;
 }
 
