@@ -49,9 +49,9 @@ struct Blocks {
   int mixable;			/* so many mixed slabs may come */
   char *rest;			/* what is left of a freed one in a mixed slab: it is */
   size_t nrest;			/* used before memory that was not */
-  void *freed[CLASSES];		/* lists of free blocks in mixed slabs */
-  Slab *open[CLASSES];		/* slabs of one class, with a free block */
   void *strays;			/* large blocks that have become small */
+  Slab **open;			/* by class: those of it with a free block; or NULL */
+  void *freed[CLASSES];		/* lists of free blocks in mixed slabs */
 };
 
 
@@ -131,6 +131,16 @@ static Slab *open_slab (Slab **list, int class) {
 }
 
 
+/* One more mixed slab came. The last one holds the lists of those of one class, which
+** nobody needs before: who does little has none. */
+static void enter_mixed (Blocks *b, Slab *s) {
+  if (--b->mixable > 0) return;
+  b->open = (Slab **)(void *)s->bump;
+  s->bump += aligned(CLASSES * sizeof(Slab *));
+  memset(b->open, 0, CLASSES * sizeof(Slab *));
+}
+
+
 /* A block of a slab that is open. */
 static void *take (Blocks *b, Slab *s) {
   void *block;
@@ -169,8 +179,8 @@ static void *take_mixed (Blocks *b, size_t size) {
   if (block != NULL || b->mixable == 0) return block;
   s = open_slab(&b->mixed, MIXED);
   if (s == NULL) return NULL;
-  b->mixable--;
-  return cut(&s->bump, SLAB - HEADER, size);
+  enter_mixed(b, s);
+  return cut(&s->bump, (size_t)((char *)s + SLAB - s->bump), size);
 }
 
 
@@ -178,10 +188,10 @@ static void *small_new (Blocks *b, int c) {
   Slab *s;
   void *block;
   if (b->freed[c] != NULL) return pop(&b->freed[c]);
-  s = b->open[c];
+  s = b->open ? b->open[c] : NULL;
   if (s == NULL) {
     block = take_mixed(b, class_size(c));
-    if (block != NULL) return block;
+    if (block != NULL || b->open == NULL) return block;
     s = open_slab(&b->open[c], c);
     if (s == NULL) return NULL;
   }
@@ -293,7 +303,8 @@ Blocks *blocks_new (int mixed) {
   s->bump += aligned(sizeof(Blocks));
   memset(b, 0, sizeof(*b));
   b->mixed = s;
-  b->mixable = mixed - 1;
+  b->mixable = mixed;
+  enter_mixed(b, s);
   return b;
 }
 
@@ -310,6 +321,6 @@ static void free_slabs (Slab *s) {
 void blocks_free (Blocks *b) {
   int c;
   if (b == NULL) return;
-  for (c = 0; c < CLASSES; c++) free_slabs(b->open[c]);
+  for (c = 0; b->open != NULL && c < CLASSES; c++) free_slabs(b->open[c]);
   free_slabs(b->mixed);
 }
