@@ -33,6 +33,7 @@ build = {
         "src/channel.c",
         "src/channellib.c",
         "src/codec.c",
+        "src/common.c",
         "src/core.c",
         "src/decode.c",
         "src/decode_function.c",

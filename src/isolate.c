@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "lualib.h"
 
 #include "boot.h"
+#include "common.h"
 #include "encode.h"
 #include "interrupt.h"
 #include "isolate.h"
@@ -63,6 +65,11 @@ static void listeners_free (Listener *l) {
 }
 
 
+static size_t size_with (const char *name) {
+  return offsetof(Isolate, name) + strlen(name) + 1;
+}
+
+
 static void isolate_destroy (Shared *shared) {
   Isolate *iso = (Isolate *)(void *)shared;
   listeners_free(iso->on_exit);
@@ -71,18 +78,18 @@ static void isolate_destroy (Shared *shared) {
   message_free(iso->boot);
   message_free(iso->last);
   shared_release(iso->last_box);
-  free(iso->path);
-  free(iso->cpath);
-  free(iso->name);
+  common_free_copy(iso->path);
+  common_free_copy(iso->cpath);
   mutex_destroy(&iso->lock);
   mailbox_destroy(&iso->box);
-  free(iso);
+  common_free(iso, size_with(iso->name));
 }
 
 
 Isolate *isolate_new (const char *name, uint64_t root) {
-  Isolate *iso = (Isolate *)calloc(1, sizeof(Isolate));
+  Isolate *iso = (Isolate *)common_new(size_with(name));
   if (iso == NULL) return NULL;
+  memset(iso, 0, sizeof(*iso));
   mailbox_init(&iso->box, isolate_destroy);
   mutex_init(&iso->lock);
   heap_init(&iso->heap, interrupt_alarm);
@@ -92,11 +99,6 @@ Isolate *isolate_new (const char *name, uint64_t root) {
   iso->root = root ? root : iso->id;
   iso->fatal = 1;
   iso->signal = signals_chosen();
-  iso->name = (char *)malloc(strlen(name) + 1);
-  if (iso->name == NULL) {
-    isolate_destroy(&iso->box.shared);
-    return NULL;
-  }
   strcpy(iso->name, name);
   return iso;
 }

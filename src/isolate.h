@@ -53,7 +53,6 @@ typedef struct Isolate {
   uint64_t pause_capability;
   uint64_t terminate_capability;
   uint64_t root;		/* id of the main isolate it descends from */
-  char *name;
   int state;			/* atomic */
   int fatal;			/* atomic: uncaught errors end it */
   int stop;			/* atomic: why it is to stop */
@@ -89,6 +88,8 @@ typedef struct Isolate {
   Message *boot;		/* the function and its arguments */
 
   struct Isolate *next, *previous;	/* in the registry */
+
+  char name[];
 } Isolate;
 
 /* The isolate whose thread this is, or NULL. */

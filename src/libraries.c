@@ -18,6 +18,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
+#include "common.h"
 #include "interrupt.h"
 #include "platform.h"
 #include "libraries.h"
@@ -192,7 +193,7 @@ static void setpath (lua_State *L, const char *field, char **path) {
   if (*path == NULL) return;
   lua_pushstring(L, *path);
   lua_setfield(L, -2, field);
-  free(*path);
+  common_free_copy(*path);
   *path = NULL;
 }
 

@@ -3,13 +3,13 @@
 ** A new isolate, from a table that the Lua layer has checked.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
 #include "lauxlib.h"
 
 #include "box.h"
+#include "common.h"
 #include "core.h"
 #include "encode.h"
 #include "isolate.h"
@@ -22,12 +22,9 @@
 /* A copy of config[field], a string, or NULL. */
 static char *copy_field (lua_State *L, const char *field) {
   char *copy = NULL;
-  size_t len;
   if (lua_getfield(L, 1, field) == LUA_TSTRING) {
-    const char *s = lua_tolstring(L, -1, &len);
-    copy = (char *)malloc(len + 1);
+    copy = common_copy(lua_tostring(L, -1));
     if (copy == NULL) luaL_error(L, "not enough memory");
-    memcpy(copy, s, len + 1);
   }
   lua_pop(L, 1);
   return copy;

@@ -5,7 +5,7 @@
 **
 **   fault.arm(what, n, times?, who?)   the n-th call from now on fails, and
 **                                      all in all 'times' (default 1; 0: all)
-**     what  "memory", "thread" or "descriptor"
+**     what  "memory", "pages" (of the system, that is mmap), "thread" or "descriptor"
 **     who   "all" (default), "here" (this thread) or "others"
 **   fault.disarm() -> calls seen, calls refused
 **   fault.live() -> blocks that isolate's core has and did not free
@@ -39,7 +39,7 @@
 ** What is armed
 ** ======================================================= */
 
-enum { NOTHING, MEMORY, THREAD, DESCRIPTOR };
+enum { NOTHING, MEMORY, PAGES, THREAD, DESCRIPTOR };
 enum { ALL, HERE, OTHERS };
 
 static int armed;			/* atomic: what fails */
@@ -215,7 +215,8 @@ void free (void *p) {
 
 
 void *mmap (void *address, size_t n, int protection, int flags, int file, off_t offset) {
-  if (fails(MEMORY, __builtin_return_address(0))) {
+  const void *caller = __builtin_return_address(0);
+  if (fails(MEMORY, caller) || fails(PAGES, caller)) {
     errno = ENOMEM;
     return MAP_FAILED;
   }
@@ -256,8 +257,8 @@ static void arm (int what, long n, long count, int where) {
 }
 
 
-static const char *const things[] = {"nothing", "memory", "thread", "descriptor",
-                                     NULL};
+static const char *const things[] = {"nothing", "memory", "pages", "thread",
+                                     "descriptor", NULL};
 
 static int fault_arm (lua_State *L) {
   static const char *const places[] = {"all", "here", "others", NULL};
