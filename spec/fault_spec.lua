@@ -346,6 +346,35 @@ describe("states that stand by #host", function()
   end)
 end)
 
+-- What an isolate has from malloc stays in the process: pages where a little of it is
+-- used, or was last, are not given back. Under the address sanitizer all of it is malloc's.
+describe("an idle isolate #host", function()
+  local it = helper.slow == 1 and it or pending
+
+  it("has a block of malloc for each SendPort, and no other", function()
+    plays("2\n", [[
+      assert(fault.watch(require "isolate.core".now))
+      local port <close> = Isolate.ReceivePort()
+      local function start(n)
+        for _ = 1, n do
+          Isolate.spawn(function(reply)
+            local port <close> = Isolate.ReceivePort()
+            reply:send(port.send_port)
+            reply:send(port:receive())
+            port:receive()
+          end, port.send_port)
+          port:receive():send("first")
+          assert(port:receive() == "first")
+        end
+        for _ = 1, 3 do collectgarbage() end
+        return fault.live()
+      end
+      local before = start(10)
+      print((start(50) - before + 25) // 50)
+    ]])
+  end)
+end)
+
 describe("without threads #host", function()
   it("spawn, run and compute raise an IsolateSpawnError, and the program goes on", function()
     plays(("IsolateSpawnError: cannot start a thread: Resource temporarily unavailable\n"):rep(3)

@@ -72,8 +72,8 @@ typedef struct Writer {
   size_t size;
   Shared **refs;
   int nrefs, sizerefs;
-  unsigned char first_data[192];	/* where these two are at first */
-  Shared *first_refs[4];
+  unsigned char first_data[128];	/* where 'data' is at first, for small ones */
+  Shared *first_refs[4];	/* the same of 'refs' */
 } Writer;
 
 /* Offset of the first byte of content in 'data'. */
