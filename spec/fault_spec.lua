@@ -135,8 +135,7 @@ describe("without memory #host", function()
     plays("not enough memory\nnil\nnot enough memory\n", [[
       local errors <close> = Isolate.ReceivePort()
       local out <close> = Isolate.ReceivePort()
-      Isolate.run(function() end):await(10)
-      fault.arm("memory", 1, 0, "others")
+      fault.arm("memory", 1, 0, "others")  -- no isolate was before: no state is ready
       Isolate.spawn(function() end, nil, { on_error = errors.send_port, on_exit = out.send_port })
       print(errors:receive(10)[1])
       print(out:receive(10))
