@@ -393,7 +393,10 @@ static void die (lua_State *L, Isolate *iso, int status) {
   }
   else report_no_memory(iso);
   standby_soon();
-  if (iso->last != NULL) mailbox_post(iso->last_box, iso->last);
+  if (iso->last != NULL) {
+    mailbox_post(iso->last_box, iso->last);
+    thread_yield();  /* who waits for it, before what takes longer than that */
+  }
   iso->last = NULL;
   shared_release(iso->last_box);
   iso->last_box = NULL;

@@ -366,12 +366,15 @@ void thread_set_name (const char *name) {
 
 #define YIELD_EVERY	16	/* turns */
 
+void thread_yield (void) { sched_yield(); }
+
+
 int spin_turn (int *turns, double end) {
   if (++*turns % YIELD_EVERY != 0) {
     cpu_relax();
     return 1;
   }
-  sched_yield();
+  thread_yield();
   return clock_now() < end;
 }
 

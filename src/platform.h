@@ -89,6 +89,9 @@ int cond_wait (Cond *c, Mutex *m, double deadline);
 
 #define SPIN		4e-5	/* about as long as a sleep and a wake-up cost */
 
+/* Lets other threads that are ready run on this processor first. */
+void thread_yield (void);
+
 /* One turn, counted, of a loop that looks for something. Who brings it may have to
 ** run on this processor: so it lets others run now and then. False when the time is
 ** over. */
