@@ -309,6 +309,15 @@ Blocks *blocks_new (int mixed) {
 }
 
 
+void blocks_prefetch (const Blocks *b) {
+  const Slab *s;
+  for (s = b->mixed; s != NULL; s = s->next) {
+    const char *p;
+    for (p = (const char *)s; p < s->bump; p += CACHE_LINE) __builtin_prefetch(p, 1, 2);
+  }
+}
+
+
 static void free_slabs (Slab *s) {
   while (s != NULL) {
     Slab *next = s->next;

@@ -17,6 +17,10 @@ typedef struct Blocks Blocks;
 Blocks *blocks_new (int mixed);
 void blocks_free (Blocks *b);		/* all blocks are free; 'b' may be NULL */
 
+/* Blocks that were not used for a while are about to be: this saves most of the waits
+** for memory that they would cost one by one. */
+void blocks_prefetch (const Blocks *b);
+
 void *block_new (Blocks *b, size_t n);	/* NULL without memory */
 void block_free (Blocks *b, void *block, size_t n);
 

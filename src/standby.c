@@ -3,7 +3,7 @@
 ** Threads and states that are ready for the next isolate.
 **
 ** A thread whose isolate has ended waits here for another one, and makes states
-** meanwhile. A state is never used twice: nobody knows what a program has changed
+** when nobody spawns. A state is never used twice: nobody knows what a program has changed
 ** in it. Threads are all the same, and so are states: who gets a job takes a state
 ** from the pool, or makes one if there is none. Nothing is kept before the first
 ** isolate has ended; and what nobody has used for a second goes, so that a
@@ -31,8 +31,12 @@
 ** counts for who spawns many times a second only. */
 #define KEPT_FOR	1.0
 
-/* How long (in seconds) who gives a job waits for a thread that is about to be
-** free. */
+/* Seconds without a job, then states are made in the place of those that were used.
+** Before that, who is in the middle of a burst may need the processor. */
+#define BURST		1e-3
+
+/* How long (in seconds) who gives a job waits for a thread that is about to be free
+** to take it, before he wakes another one. */
 #define LINGER		1e-5
 
 
@@ -45,7 +49,8 @@ typedef struct Ready {
 
 
 static Mutex lock = MUTEX_INIT;	/* guards all below */
-static void *jobs[MAX_KEPT];	/* never more than there are threads that wait */
+static void *jobs[MAX_KEPT];	/* never more than threads that wait, but for those
+				   whose givers linger */
 static int njobs;		/* atomic: who spins looks at it, too */
 static int nwaiting;		/* threads that wait, or make a state meanwhile */
 static int nsleeping;		/* those of them that are to be woken */
@@ -54,7 +59,7 @@ static Cond came;		/* a job, and all who wait were asleep */
 static int quick;		/* was the last wait for a job short? */
 static Ready *ready;
 static int nready;		/* those that are being made, too */
-static int wanted;		/* how many; one more each time there was none */
+static int wanted;		/* how many; one more each time none is left */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -128,9 +133,10 @@ lua_State *standby_state (Heap *heap) {
     ready = r->next;
     nready--;
   }
-  else if (wanted < MAX_KEPT) wanted++;
+  if (ready == NULL && wanted < MAX_KEPT) wanted++;
   mutex_unlock(&lock);
-  if (r == NULL) r = ready_new();
+  if (r != NULL) blocks_prefetch(r->heap.blocks);
+  else r = ready_new();
   if (r == NULL) return NULL;
   L = r->L;
   heap_move(heap, &r->heap);
@@ -146,13 +152,29 @@ lua_State *standby_state (Heap *heap) {
 ** Threads
 ** ======================================================= */
 
+/* Job number 'i' is somebody's. With the lock held. */
+static void remove_job (int i) {
+  memmove(jobs + i, jobs + i + 1, (size_t)(njobs - i - 1) * sizeof(jobs[0]));
+  atomic_set(&njobs, njobs - 1);
+}
+
+
 /* The job that has waited longest, or NULL. With the lock held. */
 static void *take (void) {
   void *job = jobs[0];
   if (njobs == 0) return NULL;
-  memmove(jobs, jobs + 1, (size_t)(njobs - 1) * sizeof(jobs[0]));
-  atomic_set(&njobs, njobs - 1);
+  remove_job(0);
   return job;
+}
+
+
+/* False if somebody has it already. With the lock held. */
+static int take_back (void *job) {
+  int i = 0;
+  while (i < njobs && jobs[i] != job) i++;
+  if (i == njobs) return 0;
+  remove_job(i);
+  return 1;
 }
 
 
@@ -188,11 +210,13 @@ void *standby_wait (int usable) {
   mutex_lock(&lock);
   atomic_add(&nsoon, -1);
   job = usable ? take() : NULL;
-  if (job == NULL && usable && nwaiting < MAX_KEPT) {
+  if (job != NULL) quick = 1;
+  else if (usable && nwaiting < MAX_KEPT) {
     double begin = clock_now();
     nwaiting++;
     refill(1);
     if (njobs == 0 && quick) spin();
+    if (nready < wanted) sleep_until(begin + BURST);
     while (njobs == 0 && refill(MAX_KEPT)) { }
     if (njobs == 0) {
       thread_set_name("isolate standby");
@@ -213,29 +237,36 @@ void *standby_wait (int usable) {
 }
 
 
-/* Is there a thread that finds the next job without being woken? With the lock
-** held. */
-static int is_awake (void) { return njobs < nwaiting - nsleeping; }
+/* Are there threads for all jobs that need not be woken? With the lock held. */
+static int are_awake (void) { return njobs <= nwaiting - nsleeping; }
+
+
+/* Lets a thread that is about to wait take a job. With the lock held, but not
+** meanwhile. */
+static void linger (void) {
+  double end = clock_now() + LINGER;
+  int turns = 0, before = njobs;
+  mutex_unlock(&lock);
+  while (atomic_get(&njobs) >= before && atomic_get(&nsoon) > 0 &&
+         spin_turn(&turns, end)) { }
+  mutex_lock(&lock);
+}
 
 
 int standby_give (void *job) {
-  double end = clock_now() + LINGER;
-  int free, wake = 0, turns = 0, in_time = 1;
+  int given, wake = 0;
   mutex_lock(&lock);
-  while (in_time && !is_awake() && atomic_get(&nsoon) > 0) {
-    mutex_unlock(&lock);
-    while (in_time && atomic_get(&nsoon) > 0) in_time = spin_turn(&turns, end);
-    mutex_lock(&lock);
-  }
-  free = njobs < nwaiting;
-  if (free) {
-    wake = !is_awake();
+  given = njobs < nwaiting || (njobs < MAX_KEPT && atomic_get(&nsoon) > 0);
+  if (given) {
     jobs[njobs] = job;
     atomic_set(&njobs, njobs + 1);
+    if (!are_awake() && atomic_get(&nsoon) > 0) linger();
+    if (njobs > nwaiting) given = !take_back(job);
+    wake = given && !are_awake();
   }
   mutex_unlock(&lock);
   if (wake) cond_signal(&came);
-  return free;
+  return given;
 }
 
 /* }====================================================== */
