@@ -313,7 +313,7 @@ void blocks_prefetch (const Blocks *b) {
   const Slab *s;
   for (s = b->mixed; s != NULL; s = s->next) {
     const char *p;
-    for (p = (const char *)s; p < s->bump; p += CACHE_LINE) __builtin_prefetch(p, 1, 2);
+    for (p = (const char *)s; p < s->bump; p += CACHE_LINE) __builtin_prefetch(p, 1);
   }
 }
 
