@@ -860,6 +860,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"setup", core_setup},
   {"slicing", core_slicing},
   {"spawn", core_spawn},
+  {"standard", core_standard},
   {"start", core_start},
   {"stop_signal", core_stop_signal},
   {"stream", receiveport_kind},

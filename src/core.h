@@ -21,6 +21,7 @@ State *core_adopt (lua_State *L, Isolate *iso);
 /* spawn(config, kind, fn, …), start(isolate): functions of the core, in
 ** spawn.c. */
 int core_spawn (lua_State *L);
+int core_standard (lua_State *L);
 int core_start (lua_State *L);
 int core_rights (lua_State *L);
 int core_abort (lua_State *L);

@@ -65,13 +65,10 @@ static int libs_field (lua_State *L) {
 }
 
 
-/* Registers the port in config[field] by 'listen'. */
-static void listen_field (lua_State *L, State *S, Isolate *iso,
-                          const char *field, int exit, int error) {
-  SendPort *p;
+/* Registers the port at the top, if it is one; pops it. */
+static void listen (lua_State *L, State *S, Isolate *iso, int exit, int error) {
+  SendPort *p = sendport_test(L, S, -1);
   int ok = 1;
-  lua_getfield(L, 1, field);
-  p = sendport_test(L, S, -1);
   if (p != NULL && exit) {
     Message *m;
     lua_pushnil(L);
@@ -97,33 +94,54 @@ static void configure (lua_State *L, State *S, Isolate *iso) {
   if (lua_getfield(L, 1, "setup") == LUA_TTABLE)
     iso->setup = encode(L, S, lua_gettop(L), ROOT_MESSAGE, 0);
   lua_pop(L, 1);
-  listen_field(L, S, iso, "on_error", 0, 1);
-  listen_field(L, S, iso, "reply", 1, iso->fatal);
-  listen_field(L, S, iso, "on_exit", 1, 0);
+  lua_getfield(L, 1, "on_error");
+  listen(L, S, iso, 0, 1);
+  lua_pushvalue(L, 4);
+  listen(L, S, iso, 1, iso->fatal);
+  lua_getfield(L, 1, "on_exit");
+  listen(L, S, iso, 1, 0);
 }
 
 
-/* spawn(config, kind, fn, …) -> an isolate that will boot with config.reply, fn, …,
-** in a box: if it is never started, the collector lets it go. 'kind' is "call" or
-** "spawn" and says how an error names them. */
+/* spawn(config, kind, name, reply, fn, …) -> an isolate that will boot with reply (a
+** port or nil), fn, …, in a box: if it is never started, the collector lets it go.
+** 'kind' is "call" or "spawn" and says how an error names them. */
 int core_spawn (lua_State *L) {
   State *S = state_of(L);
-  const char *kind = luaL_checkstring(L, 2), *name;
+  const char *kind = luaL_checkstring(L, 2);
   Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
   Shared **box = box_new(L);
   Isolate *iso;
   lua_replace(L, 2);
-  lua_getfield(L, 1, "name");
-  name = lua_tostring(L, -1);
-  iso = isolate_new(name ? name : "isolate", S->isolate->root);
-  lua_pop(L, 1);
+  iso = isolate_new(luaL_checkstring(L, 3), S->isolate->root);
   if (iso == NULL) return luaL_error(L, "not enough memory");
   *box = &iso->box.shared;
-  lua_getfield(L, 1, "reply");
-  lua_insert(L, 3);
-  iso->boot = encode(L, S, 3, roots, 0);
+  iso->boot = encode(L, S, 4, roots, 0);
   configure(L, S, iso);
   lua_pushvalue(L, 2);
+  return 1;
+}
+
+
+/* Is the table in the field of the one at 1 such as Lua made it? Pushes it. */
+static int plain_field (lua_State *L, const char *field) {
+  if (lua_getfield(L, 1, field) != LUA_TTABLE) return 0;
+  return !lua_getmetatable(L, -1);
+}
+
+
+/* standard(package) -> is nothing preloaded, and are all searchers written in C? */
+int core_standard (lua_State *L) {
+  int i, is = plain_field(L, "preload");
+  if (is) {
+    lua_pushnil(L);
+    is = !lua_next(L, -2) && plain_field(L, "searchers");
+  }
+  for (i = 1; is && lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+    is = lua_iscfunction(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pushboolean(L, is);
   return 1;
 }
 

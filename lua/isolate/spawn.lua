@@ -7,7 +7,7 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local handle = require "isolate.handle"
 local options = require "isolate.options"
-local private_port = require "isolate.private_port"
+local port = require "isolate.port"
 
 local expected = errors.expected
 
@@ -103,25 +103,20 @@ local function absolute(path, dir)
   end))
 end
 
-local there = {}  -- what the paths are there: of the last spawn, most likely of the next
+-- What an isolate gets without options. The paths are those of the last spawn, most
+-- likely of the next.
+local there = { errors_are_fatal = true }
 local from_path, from_cpath, from_dir
 
--- package.path and package.cpath for there.
-local function paths()
+-- Brings package.path and package.cpath for there up to date.
+local function inherit_paths()
   local path, cpath, dir = package and package.path, package and package.cpath, core.cwd()
   if path ~= from_path or cpath ~= from_cpath or dir ~= from_dir then
     from_path, from_cpath, from_dir = path, cpath, dir
     there.path = path and dir and absolute(path, dir) or path
     there.cpath = cpath and dir and absolute(cpath, dir) or cpath
   end
-  return there
 end
-
--- Is a function Lua's own? A searcher of the user's is not.
-local native = setmetatable({}, { __mode = "k", __index = function(self, fn)
-  self[fn] = debug.getinfo(fn, "S").what == "C"
-  return self[fn]
-end })
 
 local function sendable(value)
   local ok, why = pcall(core.sendable, value)
@@ -132,7 +127,7 @@ end
 -- Preloaded modules and searchers of the user's, as far as they can be sent.
 local function setup()
   local result
-  if not package then return nil end
+  if not package or core.standard(package) then return nil end
   for name, loader in pairs(package.preload or {}) do
     if type(name) == "string" and not string.find(name, "^isolate%f[%.\0]")
       and sendable(loader) then
@@ -141,7 +136,7 @@ local function setup()
     end
   end
   for _, searcher in ipairs(package.searchers or {}) do
-    if not native[searcher] and sendable(searcher) then
+    if debug.getinfo(searcher, "S").what ~= "C" and sendable(searcher) then
       result = result or { preload = {}, searchers = {} }
       result.searchers[#result.searchers + 1] = searcher
     end
@@ -158,20 +153,22 @@ spawn.name_of = name_of
 
 local function integer(value) return value and math.tointeger(value // 1) end
 
--- Makes an isolate that is still to be started, as `opts` say, its name among them.
--- They are ours: more is written into them.
-local function make(kind, opts, fn, ...)
+-- Makes an isolate that is still to be started. Options are ours: more is written
+-- into them.
+local function make(kind, opts, name, reply, fn, ...)
   if not core.threads then
     error(errors.IsolateSpawnError "this build has no threads; Isolate.compute works without", 0)
   end
   share_layer()
-  local inherited = paths()
-  opts.path = opts.path or inherited.path
-  opts.cpath = opts.cpath or inherited.cpath
-  opts.setup = setup()
+  inherit_paths()
+  there.setup = setup()
+  if not opts then return core.spawn(there, kind, name, reply, fn, ...) end
+  opts.path = opts.path or there.path
+  opts.cpath = opts.cpath or there.cpath
+  opts.setup = there.setup
   if opts.errors_are_fatal == nil then opts.errors_are_fatal = true end
   opts.stack_size, opts.memory_limit = integer(opts.stack_size), integer(opts.memory_limit)
-  return core.spawn(opts, kind, fn, ...)
+  return core.spawn(opts, kind, name, reply, fn, ...)
 end
 
 -- Starts it, or raises an IsolateSpawnError. The last thing to be done: nothing
@@ -182,8 +179,7 @@ local function start(made)
 end
 
 local function make_and_start(kind, opts, fn, ...)
-  opts.name = opts.name or name_of(fn)
-  local made = make(kind, opts, fn, ...)
+  local made = make(kind, opts, opts.name or name_of(fn), nil, fn, ...)
   local iso = handle.make(core.rights(made))
   start(made)
   return iso
@@ -192,26 +188,33 @@ end
 ------------------------------------------------------------------------------
 -- run and compute
 
--- The port that an answer comes to. Its isolate sends true and results, or
--- false and what a RemoteError is made of. If it cannot: {message, traceback}
--- of an uncaught error; and nil at its end.
+-- The port that an answer comes to.
+local Reply = { close = port.close }
+Reply.__index = Reply
+
 local function reply_to(result, name)
-  return private_port.new(function(self, ok, what, ...)
-    if not ok then
-      future.fail(result, errors.unbuilt_answer(what, name))
-    elseif what == true then
-      future.complete(result, ...)
-    elseif what == false then
-      future.fail(result, errors.RemoteError(...))
-    elseif type(what) == "table" then
-      future.fail(result, errors.RemoteError(what[1], what[2], name))
-    else
-      future.fail(result, errors.RemoteError("computation ended without result", "", name))
-    end
-    result.on_cancel = nil
-    if result.timer then result.timer:cancel() end
-    self:close()
-  end)
+  return port.open(setmetatable(
+    { result = result, name = name, send_port = false, id = false }, Reply))
+end
+
+-- Its isolate sends true and results, or false and what a RemoteError is made of. If
+-- it cannot: {message, traceback} of an uncaught error; and nil at its end.
+function Reply:deliver(ok, what, ...)
+  local result, name = self.result, self.name
+  if not ok then
+    future.fail(result, errors.unbuilt_answer(what, name))
+  elseif what == true then
+    future.complete(result, ...)
+  elseif what == false then
+    future.fail(result, errors.RemoteError(...))
+  elseif type(what) == "table" then
+    future.fail(result, errors.RemoteError(what[1], what[2], name))
+  else
+    future.fail(result, errors.RemoteError("computation ended without result", "", name))
+  end
+  result.on_cancel = nil
+  if result.timer then result.timer:cancel() end
+  self:close()
 end
 
 -- After `seconds` the computation is stopped and has failed.
@@ -226,35 +229,29 @@ local function limit(result, seconds)
   end)
 end
 
-local function begin(result, reply, kind, opts, fn, ...)
-  local made = make(kind, opts, fn, ...)
+local function begin(reply, kind, opts, fn, ...)
+  local made = make(kind, opts, reply.name, reply.send_port, fn, ...)
+  local result = reply.result
   function result.on_cancel()
     reply:close()
     if result.timer then result.timer:cancel() end
     core.abort(made)
   end
-  if opts.timeout then limit(result, opts.timeout) end
+  if opts and opts.timeout then limit(result, opts.timeout) end
   start(made)
   return made
 end
 
--- Returns the Future, and the isolate as `make` does.
+-- Returns the Future, and the isolate as `make` does. Without options it makes no
+-- table for them.
 local function compute(kind, opts, fn, ...)
   local result = future.new()
-  opts.name = opts.name or name_of(fn)
-  local reply = reply_to(result, opts.name)
-  opts.reply = reply.send_port
-  local ok, made = pcall(begin, result, reply, kind, opts, fn, ...)
+  local reply = reply_to(result, opts and opts.name or name_of(fn))
+  local ok, made = pcall(begin, reply, kind, opts, fn, ...)
   if ok then return result, made end
   reply:close()
   if result.timer then result.timer:cancel() end
   errors.rethrow(made, 4)
-end
-
--- What `run` asks for, in a table of its final size.
-local function run_options()
-  return { name = false, path = false, cpath = false, setup = false, reply = false,
-    errors_are_fatal = true }
 end
 
 --- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
@@ -263,12 +260,12 @@ end
 ---@return isolate.Future
 function spawn.run(fn, ...)
   errors.check_function(fn, 1, "run")
-  return (compute("call", run_options(), fn, ...))
+  return (compute("call", nil, fn, ...))
 end
 
 --- The same for a scope: it also returns the isolate, for `core.rights`.
 function spawn.run_in_scope(fn, ...)
-  local result, made = compute("call", run_options(), fn, ...)
+  local result, made = compute("call", nil, fn, ...)
   return result, made
 end
 
