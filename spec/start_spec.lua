@@ -180,6 +180,43 @@ where("a thread whose isolate has ended", function()
     end
   end)
 
+  -- The next job is put where the thread that has just answered takes it when it is free.
+  -- That may be never: then somebody else has to.
+  it("does not keep the next one waiting while its state is closed", function()
+    local gate = helper.tempdir() .. "/gate"
+    local result = helper.lua(("local gate = %q\n"):format(gate) .. [[
+      local Isolate = require "isolate"
+      local function slow() -- its state closes when the gate is there
+        kept = setmetatable({}, { __gc = function()
+          local file
+          repeat file = io.open(gate) until file
+          file:close()
+        end })
+        return "slow"
+      end
+      local function quick() return "quick" end
+      print(Isolate.run(slow):await(), Isolate.run(quick):await()) -- no other thread waits
+      local a, b = Isolate.run(quick), Isolate.run(quick)
+      a:await()
+      b:await()
+      print(Isolate.run(slow):await(), Isolate.run(quick):await()) -- others do
+      io.open(gate, "w"):close()
+    ]])
+    assert.equal("slow\tquick\nslow\tquick\n", result.stdout)
+  end)
+
+  it("takes each job once when many spawn at the same time", function()
+    local spawners, runs = {}, 100 // helper.slow
+    for i = 1, 4 do
+      spawners[i] = Isolate.run(function()
+        local I, sum = require "isolate", 0
+        for k = 1, runs do sum = sum + I.run(function() return k end):await() end
+        return sum
+      end)
+    end
+    for i = 1, 4 do assert.equal(runs * (runs + 1) // 2, spawners[i]:await(GUARD)) end
+  end)
+
   it("is told from one with a stack of its own", function()
     Isolate.run(function() end):await(GUARD)
     local depth = Isolate.compute(function()
