@@ -394,8 +394,9 @@ static void die (lua_State *L, Isolate *iso, int status) {
   else report_no_memory(iso);
   standby_soon();
   if (iso->last != NULL) {
+    int near = mailbox_is_near(iso->last_box);
     mailbox_post(iso->last_box, iso->last);
-    thread_yield();  /* who waits for it, before what takes longer than that */
+    if (near) thread_yield();  /* who waits for it: what follows takes longer */
   }
   iso->last = NULL;
   shared_release(iso->last_box);

@@ -64,6 +64,7 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
   box->posted = box->handled = 0;
   box->names = 0;
   box->quick = 0;
+  box->spins_at = -1;
   box->doorbell = box->doorbell_in = -1;
   bell_init(&box->bell);
 }
@@ -155,14 +156,21 @@ static int spinning_pays (void) {
 
 int mailbox_spin (Mailbox *box, const int *stop, double deadline) {
   double end;
-  int turns = 0;
+  int turns = 0, found;
   if (box->quick < QUICK_WAITS || !spinning_pays()) return 0;
   end = clock_now() + SPIN;
   if (end > deadline) return 0;
-  do {
-    if (atomic_get(&box->waiting) || atomic_get(stop)) return 1;
-  } while (spin_turn(&turns, end));
-  return 0;
+  atomic_set(&box->spins_at, processor());
+  do found = atomic_get(&box->waiting) || atomic_get(stop);
+  while (!found && spin_turn(&turns, end));
+  atomic_set(&box->spins_at, -1);
+  return found;
+}
+
+
+int mailbox_is_near (Mailbox *box) {
+  int at = atomic_get(&box->spins_at);
+  return at < 0 || at == processor();
 }
 
 

@@ -34,6 +34,7 @@ typedef struct Mailbox {
   int closed;
   int names;			/* atomic: how many its ports have, see nameserver.c */
   int quick;			/* the taker's: so many waits in a row were short */
+  int spins_at;			/* atomic: the processor where the taker spins, or -1 */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
   char before[CACHE_LINE];
@@ -67,6 +68,9 @@ int mailbox_queued (Mailbox *box);
 /* The taker: looks for a moment, if that has been worth it lately. True if
 ** something is there now, or '*stop' is set. */
 int mailbox_spin (Mailbox *box, const int *stop, double deadline);
+
+/* May the taker, if it waits, need this processor to go on? Any thread. */
+int mailbox_is_near (Mailbox *box);
 
 /* The taker: sleeps until something is there or '*stop' is set (BELL_RUNG),
 ** until 'deadline', or a signal. */

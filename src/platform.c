@@ -426,6 +426,16 @@ int processors (void) {
 }
 
 
+int processor (void) {
+#if defined(__linux__)
+  int n = sched_getcpu();
+  return n < 0 ? 0 : n;
+#else
+  return 0;
+#endif
+}
+
+
 void entropy (void *bytes, size_t n) {
   unsigned char *p = (unsigned char *)bytes;
   size_t i;

@@ -167,6 +167,7 @@ int command_wait (long process, int *status);
 
 double clock_now (void);		/* seconds, monotonic */
 int processors (void);			/* that this process may use */
+int processor (void);	/* number of the one this thread is on; 0 if nobody knows */
 void entropy (void *bytes, size_t n);	/* from the system, or nearly so */
 
 /* Blocks of this size or more are worth a word to the system. (Smaller ones
