@@ -48,6 +48,7 @@ build = {
         "src/heap.c",
         "src/interrupt.c",
         "src/isolate.c",
+        "src/large.c",
         "src/libraries.c",
         "src/library.c",
         "src/mailbox.c",

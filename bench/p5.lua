@@ -2,8 +2,9 @@
 -- P5, one string of 64 MiB: from the send until it is there, between two spawned isolates, and into the main one; the
 -- median of five. Floor: one plain copy into fresh memory. Goals: at most 1.1 of it between spawned ones, at most 1.6
 -- into the main one.
--- Both ends use huge pages. Where a virtual machine gives free memory back to its host (free page reporting), the first
--- use of one that was free for seconds costs 4 ms, and not 0.1: then a round takes 150 ms and not 15.
+-- The message, and the string in a spawned isolate, take the memory of those before them; the string in the main isolate
+-- has huge pages of its own. Where a virtual machine gives free memory back to its host (free page reporting), the first
+-- use of one that was free for seconds costs 4 ms, and not 0.1.
 
 local Isolate = require "isolate"
 local frame = require "bench.frame"

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "large.h"
 #include "platform.h"
 #include "slab.h"
 
@@ -269,12 +270,12 @@ static void add_stray (Blocks *b, void *block) {
 
 void *block_new (Blocks *b, size_t n) {
   if (MEMORY_CHECKED) return malloc(n);
-  return n > SMALL_MAX ? malloc(n + LINK) : small_new(b, class_of(n));
+  return n > SMALL_MAX ? large_resize(NULL, 0, n + LINK) : small_new(b, class_of(n));
 }
 
 
 void block_free (Blocks *b, void *block, size_t n) {
-  if (MEMORY_CHECKED || take_large(b, block, n)) free(block);
+  if (MEMORY_CHECKED || take_large(b, block, n)) large_free(block, n + LINK);
   else small_free(b, block, class_of(n));
 }
 
@@ -284,7 +285,7 @@ void *block_resize (Blocks *b, void *block, size_t before, size_t n) {
   void *to;
   if (MEMORY_CHECKED) return realloc(block, n);
   if (was_small && is_small && class_of(before) == class_of(n)) return block;
-  if (!was_small && !is_small) to = realloc(block, n + LINK);
+  if (!was_small && !is_small) to = large_resize(block, before, n + LINK);
   else if ((to = block_new(b, n)) != NULL) {
     memcpy(to, block, n < before ? n : before);
     block_free(b, block, before);

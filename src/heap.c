@@ -184,7 +184,6 @@ void *heap_alloc (void *ud, void *ptr, size_t osize, size_t nsize) {
               : block_new(h->blocks, nsize);
   if (block == NULL) return NULL;
   account(h, h->used + nsize - before);
-  if (nsize >= LARGE_BLOCK) block_prefer_huge(block, nsize);
   if (ptr == NULL && osize == LUA_TTHREAD) {
     h->newborn = block;
     h->block = nsize;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "large.h"
 #include "message.h"
 #include "outgrow.h"
 #include "platform.h"
@@ -51,8 +52,7 @@ Message *message_init (void *block, size_t size) {
 Message *message_new (size_t size) {
   void *block;
   if (is_small(size)) block = spare_take();
-  else block = malloc(offsetof(Message, bytes) + size);
-  if (block != NULL && size >= LARGE_BLOCK) block_prefer_huge(block, size);
+  else block = large_resize(NULL, 0, offsetof(Message, bytes) + size);
   return message_init(block, size);
 }
 
@@ -94,7 +94,7 @@ void message_free (Message *m) {
   if (m == NULL) return;
   message_let_go(m);
   if (is_small(m->size)) spare_put(m);
-  else free(m);
+  else large_free(m, offsetof(Message, bytes) + m->size);
 }
 
 /* }====================================================== */
@@ -120,7 +120,7 @@ void writer_reset (Writer *w) {
   w->nrefs = 0;
   w->used = WRITER_START;
   if (w->size > KEEP_LIMIT) {
-    free(w->data);
+    large_free(w->data, w->size);
     w->data = w->first_data;
     w->size = sizeof(w->first_data);
   }
@@ -138,14 +138,16 @@ void writer_free (Writer *w) {
 int writer_reserve (Writer *w, size_t n) {
   size_t size = w->size;
   unsigned char *data;
+  int first;
   if (n <= size - w->used) return 1;
   if (n > SIZE_MAX / 4 || w->used > SIZE_MAX / 4) return 0;
   if (size < 1024) size = 1024;
   else size += size / 2;
   if (size < w->used + n) size = w->used + n;
-  data = (unsigned char *)outgrow(w->data, w->first_data, w->used, size);
+  first = w->data == w->first_data;
+  data = (unsigned char *)large_resize(first ? NULL : w->data, w->used, size);
   if (data == NULL) return 0;
-  if (size >= LARGE_BLOCK) block_prefer_huge(data, size);
+  if (first) memcpy(data, w->first_data, w->used);
   w->data = data;
   w->size = size;
   return 1;
@@ -175,7 +177,7 @@ static Message *take_bytes (Writer *w, Spares *spares) {
     if (m != NULL) memcpy(m->bytes, w->data + WRITER_START, size);
   }
   else {
-    void *data = realloc(w->data, w->used);
+    void *data = large_resize(w->data, w->used, w->used);
     m = (Message *)(data != NULL ? data : (void *)w->data);
     memset(m, 0, WRITER_START);
     m->size = size;

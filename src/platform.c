@@ -244,9 +244,12 @@ void doorbell_close (int read_end, int write_end) {
 ** Threads and signals
 ** ======================================================= */
 
-static int forked;  /* atomic */
+static int forked, threaded;  /* atomic */
 
-static void in_child (void) { atomic_set(&forked, 1); }
+static void in_child (void) {
+  atomic_set(&forked, 1);
+  atomic_set(&threaded, 0);
+}
 
 
 /* The mask of the thread that started the first isolate. Signals that a
@@ -257,6 +260,7 @@ static pthread_once_t first_once = PTHREAD_ONCE_INIT;
 static void first_thread (void) {
   pthread_sigmask(SIG_SETMASK, NULL, &original_mask);
   pthread_atfork(NULL, NULL, in_child);
+  atomic_set(&threaded, 1);
 }
 
 
@@ -539,5 +543,6 @@ void library_pin (const void *address) {
 
 
 int process_forked (void) { return atomic_get(&forked); }
+int process_threaded (void) { return atomic_get(&threaded); }
 
 /* }====================================================== */

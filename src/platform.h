@@ -203,4 +203,7 @@ void library_pin (const void *address);
 ** there, and what they had locked stays so. */
 int process_forked (void);
 
+/* True when a thread was started, and this is no child of a fork. */
+int process_threaded (void);
+
 #endif

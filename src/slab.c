@@ -10,6 +10,7 @@
 ** that made it: so nobody forks while another thread has the lock.
 */
 
+#include "large.h"
 #include "platform.h"
 #include "slab.h"
 
@@ -117,7 +118,7 @@ void *slab_new (void) {
     if (fresh != NULL) link_region(fresh);
     if (regions != NULL) slab = take(regions);
     mutex_unlock(&lock);
-  } while (slab == NULL && (fresh = region_new()) != NULL);
+  } while (slab == NULL && ((fresh = region_new()) != NULL || large_trim()));
   return slab;
 }
 

@@ -7,7 +7,6 @@ local errors = require "isolate.errors"
 local future = require "isolate.future"
 local handle = require "isolate.handle"
 local options = require "isolate.options"
-local port = require "isolate.port"
 
 local expected = errors.expected
 
@@ -189,11 +188,11 @@ end
 -- run and compute
 
 -- The port that an answer comes to.
-local Reply = { close = port.close }
+local Reply = { close = core.port_close }
 Reply.__index = Reply
 
 local function reply_to(result, name)
-  return port.open(setmetatable(
+  return core.port_open(setmetatable(
     { result = result, name = name, send_port = false, id = false }, Reply))
 end
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../../src/blocks.h"
+#include "../../src/large.h"
 #include "../../src/platform.h"
 #include "../../src/slab.h"
 
@@ -110,6 +111,21 @@ void *__wrap_malloc (size_t n) { return refused() ? NULL : __real_malloc(n); }
 void *__wrap_realloc (void *block, size_t n) {
   return refused() ? NULL : __real_realloc(block, n);
 }
+
+
+void *large_resize (void *block, size_t used, size_t n) {
+  (void)used;
+  return realloc(block, n);
+}
+
+
+void large_free (void *block, size_t n) {
+  (void)n;
+  free(block);
+}
+
+
+int large_trim (void) { return 0; }
 
 /* }====================================================== */
 
