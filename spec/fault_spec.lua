@@ -282,8 +282,8 @@ describe("without memory #host", function()
     end)
   end
 
-  -- What isolates and small messages come from is made with the first of them. There
-  -- was no memory for it at that moment, and so none for any later one.
+  -- What isolates come from is made with the first of them. There was no memory for it at
+  -- that moment, and so none for any later one.
   it("the first isolate of a process cannot be made, and then can", function()
     plays("false\tnot enough memory\ttrue\tnil\t2\n", [[
       print(fault.fresh("require 'isolate.core'", "pages", 1, 2))

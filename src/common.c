@@ -30,12 +30,9 @@ static void open_blocks (void) {
 }
 
 
-void common_open (void) { pthread_once(&once, open_blocks); }
-
-
 void *common_new (size_t size) {
   void *block = NULL;
-  common_open();
+  pthread_once(&once, open_blocks);
   mutex_lock(&lock);
   if (blocks == NULL) blocks = blocks_new(1);  /* there was no memory for it */
   if (blocks != NULL) block = block_new(blocks, size);

@@ -17,7 +17,4 @@ void common_free (void *block, size_t size);	/* NULL is fine */
 char *common_copy (const char *s);	/* NULL without memory */
 void common_free_copy (char *s);	/* NULL is fine */
 
-/* Who takes a lock of its own before calling these watches forks after this. */
-void common_open (void);
-
 #endif

@@ -34,7 +34,6 @@ typedef struct Mailbox {
   int closed;
   int names;			/* atomic: how many its ports have, see nameserver.c */
   int quick;			/* the taker's: so many waits in a row were short */
-  int spins_at;			/* atomic: the processor where the taker spins, or -1 */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
   char before[CACHE_LINE];
@@ -44,6 +43,7 @@ typedef struct Mailbox {
   unsigned int posted;		/* atomic: how many normal messages came */
   char between[CACHE_LINE];
   unsigned int handled;		/* atomic: how many of them were taken and handled */
+  int spins_at;			/* atomic: the processor where the taker spins, or -1 */
   char after[CACHE_LINE];
 } Mailbox;
 

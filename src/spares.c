@@ -8,12 +8,12 @@
 ** takes the lock once in a batch.
 **
 ** The child of a fork goes on with the isolate that made it: so nobody forks while
-** another thread has the lock. It is taken before that of the common blocks.
+** another thread has the lock. It is taken before that of the slabs.
 */
 
 #include <stddef.h>
 
-#include "common.h"
+#include "blocks.h"
 #include "platform.h"
 #include "spares.h"
 
@@ -23,6 +23,7 @@
 
 
 static Mutex lock = MUTEX_INIT;	/* guards all below */
+static Blocks *blocks;		/* where they come from; NULL without memory */
 static Message *batches;	/* each a list; the first of it links the next batch */
 static int nbatches;
 static Message *loose;		/* a list of fewer than a batch */
@@ -35,8 +36,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void before_fork (void) { mutex_lock(&lock); }
 static void after_fork (void) { mutex_unlock(&lock); }
 
-static void watch_forks (void) {
-  common_open();  /* watches forks from here on: we, after it */
+static void open_blocks (void) {
+  blocks = blocks_new(1);  /* the slabs watch forks from here on: we, after them */
   pthread_atfork(before_fork, after_fork, after_fork);
 }
 
@@ -59,7 +60,7 @@ static Message *pop (Message **list) {
 ** ======================================================= */
 
 static void free_list (Message *list) {
-  while (list != NULL) common_free(pop(&list), SPARE);
+  while (list != NULL) block_free(blocks, pop(&list), SPARE);
 }
 
 
@@ -97,7 +98,10 @@ static Message *take (void) {
     loose = take_batch();
     nloose = BATCH;
   }
-  if (loose == NULL) return (Message *)common_new(SPARE);
+  if (loose == NULL) {
+    if (blocks == NULL) blocks = blocks_new(1);  /* there was no memory for it */
+    return blocks ? (Message *)block_new(blocks, SPARE) : NULL;
+  }
   nloose--;
   return pop(&loose);
 }
@@ -110,7 +114,7 @@ static Message *take (void) {
 static int fetch (Spares *s) {
   int n = s->fetched ? s->fetched * 2 : 1;
   s->fetched = n < BATCH ? n : BATCH;
-  pthread_once(&once, watch_forks);
+  pthread_once(&once, open_blocks);
   mutex_lock(&lock);
   if (n >= BATCH && nbatches > 0) {
     s->first = take_batch();
@@ -176,7 +180,7 @@ void spares_free (Spares *s) {
 
 Message *spare_take (void) {
   Message *m;
-  pthread_once(&once, watch_forks);
+  pthread_once(&once, open_blocks);
   mutex_lock(&lock);
   m = take();
   mutex_unlock(&lock);
