@@ -102,11 +102,11 @@ static NameEntry *lookup (const Names *n, const void *value) {
 }
 
 
-/* Makes room for one more; the block is at 0 of the table at 'strings'. */
+/* Makes room for one more; the block is at 0 of the list of strings. */
 static void grow (lua_State *L, Names *n, int strings) {
   Names bigger = *n;
   size_t i;
-  if ((n->used + 1) * 2 <= n->size) return;
+  if ((n->used + 1) * 4 <= n->size * 3) return;
   bigger.size = n->size ? n->size * 2 : 512;
   bigger.entries = (NameEntry *)lua_newuserdatauv(L,
                                           bigger.size * sizeof(NameEntry), 0);
@@ -134,13 +134,13 @@ static int better (lua_State *L, int strings, const NameEntry *e,
   int standard = names_standard(module), res;
   if (kind == NAMED_MODULE || e->kind == NAMED_MODULE)
     if (kind != e->kind) return kind == NAMED_MODULE;
-  lua_rawgeti(L, strings, 2 * e->index - 1);
+  lua_rawgeti(L, strings, e->module);
   other = lua_tostring(L, -1);
   res = strcmp(module, other);
   if (standard != names_standard(other)) res = standard ? -1 : 1;
   lua_pop(L, 1);
   if (res == 0 && kind != NAMED_MODULE) {  /* two fields of one module */
-    lua_rawgeti(L, strings, 2 * e->index);
+    lua_rawgeti(L, strings, e->field);
     res = strcmp(lua_tostring(L, -2), lua_tostring(L, -1));
     lua_pop(L, 1);
   }
@@ -149,9 +149,9 @@ static int better (lua_State *L, int strings, const NameEntry *e,
 
 
 /* Enters the value at 'idx' under the module and field (or false) at the top
-** of the stack; pops these two. */
+** of the stack; pops these two. The module's name is the string 'from'. */
 static void enter (lua_State *L, Names *n, int strings, int idx,
-                   enum Named kind) {
+                   enum Named kind, unsigned int from) {
   const void *value = lua_topointer(L, idx);
   NameEntry *e = lookup(n, value);
   if (e != NULL) {
@@ -167,11 +167,13 @@ static void enter (lua_State *L, Names *n, int strings, int idx,
     while (n->entries[i].value != NULL) i = (i + 1) & (n->size - 1);
     e = &n->entries[i];
     e->value = value;
-    e->index = (int)++n->used;
+    e->field = ++n->strings;
+    n->used++;
   }
-  e->kind = kind;
-  lua_rawseti(L, strings, 2 * e->index);
-  lua_rawseti(L, strings, 2 * e->index - 1);
+  e->kind = (unsigned char)kind;
+  e->module = from & 0xffffff;
+  lua_rawseti(L, strings, e->field);
+  lua_pop(L, 1);
 }
 
 
@@ -198,7 +200,7 @@ static enum Named kindof (lua_State *L, int idx) {
 /* Enters the fields of the module at the top (name below it). True if it
 ** holds at least one function. What is written in Lua is no part of Lua's own
 ** libraries: somebody has added it, and here only. */
-static int enterfields (lua_State *L, Names *n, int strings) {
+static int enterfields (lua_State *L, Names *n, int strings, unsigned int from) {
   int module = lua_gettop(L), functions = 0;
   int isglobals = strcmp(lua_tostring(L, module - 1), LUA_GNAME) == 0;
   int standard = names_standard(lua_tostring(L, module - 1));
@@ -211,7 +213,7 @@ static int enterfields (lua_State *L, Names *n, int strings) {
         !(standard && !lua_iscfunction(L, -1) && kind == NAMED_FUNCTION)) {
       lua_pushvalue(L, module - 1);
       lua_pushvalue(L, -3);
-      enter(L, n, strings, module + 2, kind);
+      enter(L, n, strings, module + 2, kind, from);
     }
     lua_pop(L, 1);
   }
@@ -232,12 +234,15 @@ static void build (lua_State *L, Names *n) {
   loaded = strings + 1;
   lua_pushnil(L);
   while (lua_next(L, loaded)) {
-    if (lua_type(L, -2) == LUA_TSTRING &&
-        ((lua_istable(L, -1) && enterfields(L, &fresh, strings)) ||
-         lua_isfunction(L, -1))) {
+    if (lua_type(L, -2) == LUA_TSTRING && (lua_istable(L, -1) || lua_isfunction(L, -1))) {
+      unsigned int from = ++fresh.strings;
       lua_pushvalue(L, -2);
-      lua_pushboolean(L, 0);
-      enter(L, &fresh, strings, loaded + 2, NAMED_MODULE);
+      lua_rawseti(L, strings, from);
+      if (lua_isfunction(L, -1) || enterfields(L, &fresh, strings, from)) {
+        lua_pushvalue(L, -2);
+        lua_pushboolean(L, 0);
+        enter(L, &fresh, strings, loaded + 2, NAMED_MODULE, from);
+      }
     }
     lua_pop(L, 1);
   }
@@ -280,10 +285,10 @@ enum Named names_find (lua_State *L, const Names *n, int idx) {
   if (e == NULL) return NAMED_NOTHING;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &STRINGS_KEY);
-  lua_rawgeti(L, -1, 2 * e->index - 1);
-  lua_rawgeti(L, -2, 2 * e->index);
+  lua_rawgeti(L, -1, e->module);
+  lua_rawgeti(L, -2, e->field);
   lua_remove(L, -3);
-  if (holds(L, e)) return e->kind;
+  if (holds(L, e)) return (enum Named)e->kind;
   lua_pop(L, 2);
   return NAMED_NOTHING;
 }

@@ -24,14 +24,16 @@ enum Named {
 
 typedef struct NameEntry {
   const void *value;		/* address of table or function; NULL = free */
-  int index;			/* of its two strings */
-  enum Named kind;
+  unsigned int field;		/* where its name is in the list of strings */
+  unsigned int module : 24;	/* where that of its module is, as of others' there */
+  unsigned int kind : 8;	/* enum Named */
 } NameEntry;
 
 typedef struct Names {
   NameEntry *entries;		/* open addressing, a power of two of them; owned
 				   by the state, through its registry */
   size_t size, used;
+  unsigned int strings;		/* how many are in the list */
   uint64_t mark;		/* of package.loaded when it was built */
   int built;
 } Names;

@@ -36,5 +36,6 @@ end
 
 local class = getmetatable(core.receive_port())
 class.add, class.deliver, class.pass_to = buffer.add, methods.deliver, methods.pass_to
+class.subscription = false  -- nobody listens; where it is looked for with each message
 
 return methods
