@@ -82,6 +82,7 @@ build = {
     ["isolate.buffer_methods"] = "lua/isolate/buffer_methods.lua",
     ["isolate.channel"] = "lua/isolate/channel.lua",
     ["isolate.clock"] = "lua/isolate/clock.lua",
+    ["isolate.computation"] = "lua/isolate/computation.lua",
     ["isolate.errors"] = "lua/isolate/errors.lua",
     ["isolate.explain"] = "lua/isolate/explain.lua",
     ["isolate.future"] = "lua/isolate/future.lua",

@@ -12,8 +12,8 @@ local Isolate = { _VERSION = "isolate 0.1.0", is_main = core.main, list = core.l
 -- text: as a table it would take more room in each isolate than what it names.
 local lazy = [[
   -- isolates
-  run = spawn.run
-  compute = spawn.compute
+  run = computation.run
+  compute = computation.compute
   spawn = spawn.spawn
   spawn_file = spawn.spawn_file
   exit = spawn.exit
@@ -68,7 +68,7 @@ local lazy = [[
 -- isolates they come out of the process, and each takes room.
 if core.main then
   local host = require "isolate.host"
-  require "isolate.spawn"
+  require "isolate.computation"
   core.on_close(function()
     if host.forgotten() then
       io.stderr:write("isolate: the program ended while callbacks, timers or tasks still waited;"

@@ -1,10 +1,8 @@
---- The local side of a new isolate: run, compute, spawn.
+--- The local side of a new isolate: how it is made and started; spawn, exit.
 
 local string, math, debug, io, package, _G = string, math, debug, io, package, _G
-local clock = require "isolate.clock"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
-local future = require "isolate.future"
 local handle = require "isolate.handle"
 local options = require "isolate.options"
 
@@ -20,12 +18,12 @@ local MIN_STACK = 512 * 1024
 local layer = {
   "isolate", "isolate.agent", "isolate.answer", "isolate.boot", "isolate.broadcast",
   "isolate.buffer", "isolate.buffer_methods", "isolate.channel", "isolate.clock",
-  "isolate.errors", "isolate.explain", "isolate.future", "isolate.handle", "isolate.host",
-  "isolate.inherited", "isolate.inline", "isolate.loop", "isolate.map", "isolate.names",
-  "isolate.options", "isolate.pool", "isolate.port", "isolate.private_port",
-  "isolate.progress_bar", "isolate.raw_port", "isolate.request", "isolate.select",
-  "isolate.service", "isolate.spawn", "isolate.stream", "isolate.stream_broadcast",
-  "isolate.subscription", "isolate.timer", "isolate.together",
+  "isolate.computation", "isolate.errors", "isolate.explain", "isolate.future",
+  "isolate.handle", "isolate.host", "isolate.inherited", "isolate.inline", "isolate.loop",
+  "isolate.map", "isolate.names", "isolate.options", "isolate.pool", "isolate.port",
+  "isolate.private_port", "isolate.progress_bar", "isolate.raw_port", "isolate.request",
+  "isolate.select", "isolate.service", "isolate.spawn", "isolate.stream",
+  "isolate.stream_broadcast", "isolate.subscription", "isolate.timer", "isolate.together",
   "isolate.user_timer", "isolate.worker",
 }
 
@@ -86,7 +84,7 @@ local function also(option, checker)
   return all
 end
 
-local compute_checkers = also("timeout", options.seconds)
+spawn.compute_checkers = also("timeout", options.seconds)
 local file_checkers = also("args", options.is "table")
 
 ------------------------------------------------------------------------------
@@ -148,8 +146,6 @@ local function name_of(fn)
   return type(fn) == "function" and core.place(fn) or "callable"
 end
 
-spawn.name_of = name_of
-
 local function integer(value) return value and math.tointeger(value // 1) end
 
 -- Makes an isolate that is still to be started. Options are ours: more is written
@@ -177,118 +173,14 @@ local function start(made)
   if not ok then error(errors.IsolateSpawnError(why), 0) end
 end
 
+-- For the other rooms of new isolates.
+spawn.make, spawn.start, spawn.name_of = make, start, name_of
+
 local function make_and_start(kind, opts, fn, ...)
   local made = make(kind, opts, opts.name or name_of(fn), nil, fn, ...)
   local iso = handle.make(core.rights(made))
   start(made)
   return iso
-end
-
-------------------------------------------------------------------------------
--- run and compute
-
--- The port that an answer comes to.
-local Reply = { close = core.port_close }
-Reply.__index = Reply
-
-local function reply_to(result, name)
-  return core.port_open(setmetatable(
-    { result = result, name = name, send_port = false, id = false }, Reply))
-end
-
--- Its isolate sends true and results, or false and what a RemoteError is made of. If
--- it cannot: {message, traceback} of an uncaught error; and nil at its end.
-function Reply:deliver(ok, what, ...)
-  local result, name = self.result, self.name
-  if not ok then
-    future.fail(result, errors.unbuilt_answer(what, name))
-  elseif what == true then
-    future.complete(result, ...)
-  elseif what == false then
-    future.fail(result, errors.RemoteError(...))
-  elseif type(what) == "table" then
-    future.fail(result, errors.RemoteError(what[1], what[2], name))
-  else
-    future.fail(result, errors.RemoteError("computation ended without result", "", name))
-  end
-  result.on_cancel = nil
-  if result.timer then result.timer:cancel() end
-  self:close()
-end
-
--- After `seconds` the computation is stopped and has failed.
-local function limit(result, seconds)
-  result.timer = clock.after(seconds, function()
-    local stop = result.on_cancel
-    if not stop then return end
-    future.fail(result, errors.TimeoutError(string.format(
-      "the computation was not done after %g seconds", seconds)))
-    result.on_cancel = nil
-    stop(result)
-  end)
-end
-
-local function begin(reply, kind, opts, fn, ...)
-  local made = make(kind, opts, reply.name, reply.send_port, fn, ...)
-  local result = reply.result
-  function result.on_cancel()
-    reply:close()
-    if result.timer then result.timer:cancel() end
-    core.abort(made)
-  end
-  if opts and opts.timeout then limit(result, opts.timeout) end
-  start(made)
-  return made
-end
-
--- Returns the Future, and the isolate as `make` does. Without options it makes no
--- table for them.
-local function compute(kind, opts, fn, ...)
-  local result = future.new()
-  local reply = reply_to(result, opts and opts.name or name_of(fn))
-  local ok, made = pcall(begin, reply, kind, opts, fn, ...)
-  if ok then return result, made end
-  reply:close()
-  if result.timer then result.timer:cancel() end
-  errors.rethrow(made, 4)
-end
-
---- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
--- returns, and ends the isolate. Raises at the call for what cannot be sent.
----@param fn function
----@return isolate.Future
-function spawn.run(fn, ...)
-  errors.check_function(fn, 1, "run")
-  return (compute("call", nil, fn, ...))
-end
-
---- The same for a scope: it also returns the isolate, for `core.rights`.
-function spawn.run_in_scope(fn, ...)
-  local result, made = compute("call", nil, fn, ...)
-  return result, made
-end
-
--- Without threads.
-local function compute_inline(opts, fn, message)
-  local ok, parcel = pcall(core.pack, "spawn", nil, fn, message)
-  if not ok then errors.rethrow(parcel, 4) end
-  local result = future.new()
-  require "isolate.inline".compute(result, parcel, opts.name or name_of(fn))
-  if opts.timeout then limit(result, opts.timeout) end
-  return result
-end
-
---- `run` with one message and options. On a build without threads it runs in
--- this isolate's loop, a turn later, on copies.
----@param fn function
----@param message any
----@param opts table?
----@return isolate.Future
-function spawn.compute(fn, message, opts)
-  errors.check_function(fn, 1, "compute")
-  opts = options.check(opts, 3, "compute", compute_checkers, 2)
-  if not core.threads then return (compute_inline(opts, fn, message)) end
-  return (compute("spawn", opts, fn, message))
 end
 
 ------------------------------------------------------------------------------

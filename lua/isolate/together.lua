@@ -2,6 +2,7 @@
 -- not outlive.
 
 local table = table
+local computation = require "isolate.computation"
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
@@ -15,7 +16,7 @@ local function start(name, ...)
   local list, n = {}, select("#", ...)
   for i = 1, n do errors.check_function((select(i, ...)), i, name, false, 4) end
   for i = 1, n do
-    local ok, result = pcall(spawn.run, (select(i, ...)))
+    local ok, result = pcall(computation.run, (select(i, ...)))
     if not ok then
       for _, it in ipairs(list) do it:cancel() end
       errors.rethrow(result, 4)
@@ -101,7 +102,7 @@ end
 function Scope:run(fn, ...)
   check_open(self, "run")
   errors.check_function(fn, 1, "run")
-  local ok, result, made = pcall(spawn.run_in_scope, fn, ...)
+  local ok, result, made = pcall(computation.run_in_scope, fn, ...)
   if not ok then errors.rethrow(result, 3) end
   self.futures[result] = made
   return result
