@@ -91,6 +91,7 @@ build = {
     ["isolate.inherited"] = "lua/isolate/inherited.lua",
     ["isolate"] = "lua/isolate/init.lua",
     ["isolate.inline"] = "lua/isolate/inline.lua",
+    ["isolate.listen"] = "lua/isolate/listen.lua",
     ["isolate.loop"] = "lua/isolate/loop.lua",
     ["isolate.map"] = "lua/isolate/map.lua",
     ["isolate.names"] = "lua/isolate/names.lua",

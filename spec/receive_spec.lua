@@ -1,7 +1,7 @@
 -- receive_spec.lua
 -- Who waits for a message while nothing else is to be done waits in C, where it stands: in an
--- isolate that does only that, the loop is not even loaded. Whatever else comes meanwhile is done
--- as ever: other ports, tasks, timers, a pause, a kill, an end.
+-- isolate that does only that, or has handlers only, the loop is not even loaded. Whatever else
+-- comes meanwhile is done as ever: other ports, tasks, timers, a pause, a kill, an end.
 
 local Isolate = require "isolate"
 local helper  = require "spec.helper"
@@ -80,6 +80,181 @@ describe("an isolate that only waits for messages", function()
     end))
     assert.matches("receive_spec.lua:%d+: what went wrong$", e.message)
     assert.matches("receive_spec.lua:%d+: in function <", e.traceback)
+  end)
+end)
+
+describe("an isolate that only listens", function()
+  before_each(alone.begin)
+  after_each(alone.check)
+
+  -- Over there: `answer(message, reply)` handles each message to a port.
+  local function listens(kind, answer, opts)
+    return start(function(reply)
+      local port
+      local function handler(message) return answer(message, reply, port) end
+      if kind == "listen" then
+        port = Isolate.ReceivePort "jobs"
+        port:listen(handler)
+      else
+        port = Isolate.RawReceivePort(handler)
+      end
+      reply:send(port.send_port)
+    end, opts)
+  end
+
+  for _, kind in ipairs { "listen", "a raw port" } do
+    describe("by " .. kind, function()
+      it("has no loop as long as there is nothing else to do", function()
+        local isolate, port, to = listens(kind, function(message, reply, its)
+          reply:send { message, has_loop() }
+          if message == "last" then its:close() end
+        end)
+        for i = 1, 20 do
+          to:send(i)
+          assert.same({ i, false }, port:receive(GUARD))
+        end
+        isolate:ping(port.send_port, "pong", Isolate.immediate)
+        assert.equal("pong", port:receive(GUARD))
+        to:send "last"
+        assert.same({ "last", false }, port:receive(GUARD))
+        assert.is_true(ends(isolate))
+      end)
+
+      it("handles what follows each other in order, with the loop from the ninth on", function()
+        local isolate, port, to = listens(kind, function(message, reply, its)
+          reply:send { message, has_loop() }
+          if message == 100 then its:close() end
+        end)
+        local pause = isolate:pause()
+        isolate:ping(port.send_port, "paused", Isolate.immediate)
+        assert.equal("paused", port:receive(GUARD))
+        for i = 1, 100 do to:send(i) end
+        assert.is_nil(port:receive(0.02))
+        isolate:resume(pause)
+        local with_loop = 0
+        for i = 1, 100 do
+          local it = port:receive(GUARD)
+          assert.equal(i, it[1])
+          if it[2] then with_loop = with_loop + 1 end
+        end
+        assert.is_true(with_loop > 80)
+        assert.is_true(ends(isolate))
+      end)
+
+      it("goes on with others while a handler waits", function()
+        local _, port, to = listens(kind, function(message, reply, its)
+          if message == "wait" then
+            local gate = Isolate.ReceivePort()
+            reply:send(gate.send_port)
+            message = gate:receive()
+            gate:close()
+          end
+          reply:send(message)
+          if message == "last" then its:close() end
+        end)
+        to:send "wait"
+        local gate = port:receive(GUARD)
+        to:send "meanwhile"
+        assert.equal("meanwhile", port:receive(GUARD))
+        gate:send "gone on"
+        assert.equal("gone on", port:receive(GUARD))
+        to:send "last"
+        assert.equal("last", port:receive(GUARD))
+      end)
+
+      it("tells of an error, and goes on if that is not the end", function()
+        local errors = alone.new_port()
+        local isolate, port, to = listens(kind, function(message, reply, its)
+          if message == "fail" then error "failed" end
+          reply:send(message)
+          if message == "last" then its:close() end
+        end, { errors_are_fatal = false, on_error = errors.send_port })
+        for _ = 1, 2 do
+          to:send "fail"
+          local told = errors:receive(GUARD)
+          assert.matches("receive_spec.lua:%d+: failed$", told[1])
+          assert.matches("receive_spec.lua:%d+: in function <", told[2])
+          to:send "after it"
+          assert.equal("after it", port:receive(GUARD))
+        end
+        to:send "last"
+        assert.equal("last", port:receive(GUARD))
+        assert.is_true(ends(isolate))
+      end)
+
+      it("ends by an error, and by a message that cannot be built", function()
+        for _, what in ipairs { "fail", setmetatable({}, { __transfer = function()
+          return function() error("no such thing here", 0) end
+        end }) } do
+          local errors = alone.new_port()
+          local isolate, _, to = listens(kind, function() error("failed", 0) end,
+            { on_error = errors.send_port })
+          to:send(what)
+          assert.matches(what == "fail" and "^failed" or "could not be received: no such thing here",
+            errors:receive(GUARD)[1])
+          assert.is_true(ends(isolate))
+        end
+      end)
+
+      it("sets tasks and timers going in a handler", function()
+        local isolate, port, to = listens(kind, function(message, reply, its)
+          Isolate.Timer(0, function() reply:send "timer" end)
+          Isolate.async(function() reply:send(message) end)
+          its:close()
+        end)
+        to:send "task"
+        assert.equal("task", port:receive(GUARD))
+        assert.equal("timer", port:receive(GUARD))
+        assert.is_true(ends(isolate))
+      end)
+
+      it("is killed, and ends itself", function()
+        local isolate, _, to = listens(kind, function() end)
+        to:send(1)
+        isolate:kill(Isolate.immediate)
+        assert.is_true(ends(isolate))
+        local exiting, port, other = listens(kind, function(_, reply) Isolate.exit(reply, "exit") end)
+        other:send(1)
+        assert.equal("exit", port:receive(GUARD))
+        assert.is_true(ends(exiting))
+      end)
+    end)
+  end
+
+  it("pauses, resumes and cancels", function()
+    local _, port, to = start(function(reply)
+      local inbox, control = Isolate.ReceivePort(), Isolate.ReceivePort()
+      local to_inbox = inbox:listen(function(message) reply:send(message) end,
+        { on_done = function() reply:send "done" end })
+      control:listen(function(method)
+        to_inbox[method](to_inbox)
+        reply:send { method }
+        if method == "cancel" then control:close() end
+      end)
+      reply:send { inbox.send_port, control.send_port }
+    end)
+    local inbox, control = to[1], to[2]
+    inbox:send(1)
+    assert.equal(1, port:receive(GUARD))
+    control:send "pause"
+    assert.same({ "pause" }, port:receive(GUARD))
+    inbox:send(2)
+    assert.is_nil(port:receive(0.02))
+    control:send "resume"
+    assert.equal(2, port:receive(GUARD))
+    assert.same({ "resume" }, port:receive(GUARD))
+    control:send "cancel"
+    assert.same({ "cancel" }, port:receive(GUARD))
+  end)
+
+  it("is told that its own port is closed", function()
+    local _, port, to = start(function(reply)
+      local inbox = Isolate.ReceivePort()
+      inbox:listen(function() inbox:close() end, { on_done = function() reply:send "done" end })
+      reply:send(inbox.send_port)
+    end)
+    to:send(1)
+    assert.equal("done", port:receive(GUARD))
   end)
 end)
 

@@ -26,6 +26,9 @@
 ** first is no garbage. */
 #define FIRST_PAUSE	12
 
+/* Messages in a row, then the loop is worth its memory. */
+#define MAX_ROW		8
+
 
 const char RETURN_KEY = 0;
 
@@ -147,6 +150,28 @@ static int done (lua_State *L, State *S) {
 }
 
 
+/* The function has returned, and ports with handlers are open: each message goes to its
+** handler, in the same coroutine as a new task, until one of them waits, fails or needs
+** the loop; or messages follow each other, which the loop handles faster. The status of
+** the last, and in '*n' how many values it has left in the coroutine. */
+static int serve (lua_State *L, State *S, lua_State *co, int *n) {
+  int status = LUA_OK, row = 0;
+  *n = 0;
+  while (status == LUA_OK && S->alive > 0 && !S->looping && row < MAX_ROW) {
+    lua_settop(co, 0);
+    if (!receive_handled(L, S)) break;
+    lua_pushcfunction(co, task);
+    lua_xmove(L, co, 2);
+    status = lua_resume(co, L, 2, n);
+    if (process_forked()) break;
+    interrupt_check(L, S->isolate);
+    row = receive_more(S) ? row + 1 : 0;
+  }
+  if (status == LUA_OK) lua_settop(co, *n = 0);
+  return status;
+}
+
+
 int boot (lua_State *L) {
   Isolate *iso = (Isolate *)lua_touserdata(L, 1);
   State *S = core_adopt(L, iso);
@@ -174,6 +199,10 @@ int boot (lua_State *L) {
   receive_held(L, S);
   co = make_task(L, 3);
   status = lua_resume(co, L, lua_gettop(co) - 1, &n);
+  if (status == LUA_OK && lua_isnil(L, 2) && !S->looping && !process_forked()) {
+    interrupt_check(L, iso);
+    status = serve(L, S, co, &n);
+  }
   if (status != LUA_OK && status != LUA_YIELD) n = 1;  /* the error */
   luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
   lua_xmove(co, L, n);  /* isolate, reply, coroutine, results */

@@ -813,6 +813,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"kill", core_kill},
   {"kind", core_kind},
   {"last", core_last},
+  {"late", receiveport_late},
   {"library_add", library_add},
   {"library_has", library_has},
   {"list", core_list},

@@ -10,6 +10,7 @@
 #include "decode.h"
 #include "interrupt.h"
 #include "isolate.h"
+#include "library.h"
 #include "nameserver.h"
 #include "port.h"
 #include "receive.h"
@@ -493,16 +494,49 @@ int receive_next (lua_State *L) {
 }
 
 
-int receive_straight (lua_State *L, State *S, uint64_t port, double deadline) {
-  if (S->alive == 0) deadline = 0;
+/* Waits until there is a message in the inbox that goes straight. Control messages are
+** handled on the way. False if something else is to be done. */
+static int await_straight (lua_State *L, State *S, double deadline) {
   do {
     mailbox_take(&S->isolate->box, &S->inbox, &S->control);
     interrupt_check(L, S->isolate);
-    if (S->rebuilding || !goes_straight(S)) break;
-    if (takes_straight(S) && S->inbox.head->port == port)
-      return receive_first(L, S);
-  } while (S->inbox.head == NULL && wait(L, S, deadline));
+    if (S->rebuilding) return 0;
+    if (S->control.head != NULL) receive_held(L, S);
+    if (!goes_straight(S)) return 0;
+    if (S->inbox.head != NULL) return takes_straight(S);
+  } while (wait(L, S, deadline));
+  return 0;
+}
+
+
+int receive_straight (lua_State *L, State *S, uint64_t port, double deadline) {
+  if (await_straight(L, S, S->alive > 0 ? deadline : 0) && S->inbox.head->port == port)
+    return receive_first(L, S);
   ring_for_rest(S);
+  return 0;
+}
+
+
+int receive_handled (lua_State *L, State *S) {
+  int top = lua_gettop(L);
+  if (await_straight(L, S, NEVER) && push_handler(L, S)) {
+    uint64_t port = S->inbox.head->port;
+    receive_first(L, S);
+    if (lua_toboolean(L, top + 2)) {
+      lua_remove(L, top + 2);
+      lua_settop(L, top + 2);
+      return 1;
+    }
+    library_require(L, "isolate.port");
+    lua_getfield(L, -1, "undeliverable");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
+    lua_rawgeti(L, -1, (lua_Integer)port);
+    lua_replace(L, -2);
+    lua_pushvalue(L, top + 3);
+    lua_call(L, 2, 0);
+    lua_settop(L, top);
+  }
+  else ring_for_rest(S);
   return 0;
 }
 
@@ -548,10 +582,14 @@ int receive_hold (lua_State *L) {
 }
 
 
+int receive_more (State *S) {
+  return S->inbox.head != NULL || atomic_get(&S->isolate->box.waiting);
+}
+
+
 int receive_pending (lua_State *L) {
   State *S = state_of(L);
-  lua_pushboolean(L, S->inbox.head != NULL || S->receiving != NULL ||
-                     atomic_get(&S->isolate->box.waiting));
+  lua_pushboolean(L, receive_more(S) || S->receiving != NULL);
   return 1;
 }
 

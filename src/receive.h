@@ -25,6 +25,13 @@ int receive_unbuilt (lua_State *L);
 /* Pushes what 'pull' returns, and returns how many. */
 int receive_straight (lua_State *L, struct State *S, uint64_t port, double deadline);
 
+/* Waits for a message to a port with a handler, and pushes that and its value. False
+** if something else is to be done, or the message could not be built, which is told. */
+int receive_handled (lua_State *L, struct State *S);
+
+/* Does another message wait already? */
+int receive_more (struct State *S);
+
 /* pending(): does anything wait to be taken, or is being built? */
 int receive_pending (lua_State *L);
 

@@ -408,15 +408,20 @@ static const struct Late {
 } late[] = {
   {"add", "isolate.buffer"},
   {"as_broadcast", "isolate.stream"},
+  {"cancel", "isolate.subscription"},
+  {"changed", "isolate.buffer_methods"},
   {"deliver", "isolate.port"},
   {"first", "isolate.stream"},
   {"from_raw", "isolate.raw_port"},  /* ReceivePort.from_raw */
-  {"listen", "isolate.buffer_methods"},
+  {"give", "isolate.subscription"},
+  {"listen", "isolate.listen"},
   {"map", "isolate.stream"},
-  {"pass_to", "isolate.port"},
+  {"pause", "isolate.subscription"},
   {"reader", "isolate.stream"},
   {"register", "isolate.buffer_methods"},
+  {"resume", "isolate.subscription"},
   {"take", "isolate.stream"},
+  {"tell_done", "isolate.subscription"},
   {"try", "isolate.buffer_methods"},
   {"where", "isolate.stream"},
 };
@@ -447,6 +452,25 @@ static int class_index (lua_State *L) {
 }
 
 
+/* Makes a class of the table at the top, which finds its rarer methods itself. */
+static void make_late (lua_State *L) {
+  lua_pushvalue(L, -1);
+  set(L, "__index");
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, class_index);
+  set(L, "__index");
+  lua_setmetatable(L, -2);
+}
+
+
+int receiveport_late (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  make_late(L);
+  return 1;
+}
+
+
 /* Makes the class of a kind of stream from the table at the top, and remembers it. Its
 ** functions have the State of the running one. */
 static void make_class (lua_State *L, int kind) {
@@ -457,12 +481,7 @@ static void make_class (lua_State *L, int kind) {
   luaL_setfuncs(L, methods, 1);
   lua_pushboolean(L, 0);
   set(L, "__transfer");
-  lua_pushvalue(L, -1);
-  set(L, "__index");
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, class_index);
-  set(L, "__index");
-  lua_setmetatable(L, -2);
+  make_late(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &KINDS_KEY);
   lua_pushvalue(L, -2);
   lua_pushinteger(L, kind);
@@ -482,6 +501,19 @@ int receiveport_kind (lua_State *L) {
 }
 
 
+/* Is there a subscription that wants to hear of the end? */
+static int has_on_done (lua_State *L) {
+  int has = get(L, "subscription") == LUA_TTABLE;
+  if (has) {
+    lua_pushliteral(L, "on_done");
+    has = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return has;
+}
+
+
 /* No more messages: those that wait are dropped, whoever waits is told, and
 ** 'on_done' follows. Closing twice is fine. */
 static int close_method (lua_State *L) {
@@ -489,7 +521,7 @@ static int close_method (lua_State *L) {
   lua_settop(L, 1);
   if (kind_of(L) != PORT) bad_self(L, "close", 1);
   if (!close_port(L, S)) return 0;
-  if (S->looping) {
+  if (S->looping || has_on_done(L)) {
     library_require(L, "isolate.buffer");
     lua_getfield(L, -1, "close");
     lua_pushvalue(L, 1);
@@ -499,6 +531,20 @@ static int close_method (lua_State *L) {
     lua_pushboolean(L, 1);
     set(L, "closed");
   }
+  return 0;
+}
+
+
+/* port:pass_to(handler): from now on, messages go to this function (nil: to
+** 'deliver'). For who listens. */
+static int port_pass_to (lua_State *L) {
+  lua_Integer id;
+  lua_settop(L, 2);
+  id = id_of(L);
+  if (!is_open(L, id)) return 0;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, id);
   return 0;
 }
 
@@ -518,7 +564,7 @@ static int port_newindex (lua_State *L) {
 static void make_port_class (lua_State *L) {
   static const luaL_Reg methods[] = {
     {"close", close_method}, {"__close", close_method}, {"__newindex", port_newindex},
-    {"look", port_look}, {"pull", port_pull}, {NULL, NULL}
+    {"look", port_look}, {"pass_to", port_pass_to}, {"pull", port_pull}, {NULL, NULL}
   };
   lua_createtable(L, 0, 16);
   lua_pushliteral(L, "isolate." CLASS);

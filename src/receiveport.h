@@ -22,6 +22,9 @@ int receiveport_new (lua_State *L);
 /* stream(name) -> the class of a kind of stream, see stream.lua */
 int receiveport_kind (lua_State *L);
 
+/* late(class) -> class, which finds its rarer methods in the modules that have them */
+int receiveport_late (lua_State *L);
+
 /* check_stream(value, method): raises, at the caller of that method, unless the value
 ** is a stream */
 int receiveport_check (lua_State *L);

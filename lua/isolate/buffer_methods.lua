@@ -1,18 +1,17 @@
---- What buffers have that few of them need: `listen`, and what `select` goes by.
+--- What buffers have that few of them need: what `select` goes by, and those who
+-- listen and pause.
 
 local setmetatable = setmetatable
 local buffer = require "isolate.buffer"
-local core = require "isolate.core"
-local loop = require "isolate.loop"
-local subscription = require "isolate.subscription"
 
 local pop, has_values = buffer.pop, buffer.has_values
 local next_waiter, stand_in_line, wake = buffer.next_waiter, buffer.stand_in_line, buffer.wake
 
 local methods = {}              -- of all buffers
 
--- Gives the values that wait to the subscription, one task each.
-local function pump(self)
+--- Gives the values that wait to the subscription, one task each; later ones go there
+-- by themselves, unless it is paused.
+function methods:changed()
   local to = self.subscription
   self:pass_to(nil)
   while has_values(self) and not to.paused do
@@ -29,7 +28,7 @@ local function hand_over(self)
     if not waiter.watches then waiter.got, waiter.value = true, pop(self) end
     waiter = next_waiter(self)
   end
-  if self.subscription then pump(self) end
+  if self.subscription then self:changed() end
 end
 
 --- Takes what is there: true and it; or false, and whether it is closed.
@@ -46,23 +45,6 @@ function methods:register(waiter)
   end })
   stand_in_line(self, watcher)
   return watcher
-end
-
--- As that of Stream, without a task in between.
-function methods:listen(on_message, opts)
-  core.check_free(self, "listen")
-  opts = subscription.check(on_message, opts)
-  local to = subscription.new(self, on_message, opts, function() pump(self) end)
-  self.subscription = to
-  subscription.claim(self, true)
-  if self.closed then
-    to:tell_done()
-  elseif has_values(self) then
-    loop.ready(function() pump(self) end)
-  else
-    self:pass_to(on_message)
-  end
-  return to
 end
 
 return methods

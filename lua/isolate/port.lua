@@ -7,8 +7,6 @@
 local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 
-local ports, handlers = core.ports, core.handlers
-
 ---@class isolate.ReceivePort : isolate.Stream
 ---@field send_port isolate.SendPort
 ---@field name string?      for error messages
@@ -29,13 +27,8 @@ function methods:deliver(ok, message)
   if ok then self:add(message) else methods.undeliverable(self, message) end
 end
 
---- From now on, messages go to this function (nil: to `deliver`).
-function methods:pass_to(handler)
-  if ports[self.id] == self then handlers[self.id] = handler end
-end
-
 local class = getmetatable(core.receive_port())
-class.add, class.deliver, class.pass_to = buffer.add, methods.deliver, methods.pass_to
+class.add, class.deliver = buffer.add, methods.deliver
 class.subscription = false  -- nobody listens; where it is looked for with each message
 
 return methods

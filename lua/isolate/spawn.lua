@@ -19,7 +19,7 @@ local layer = {
   "isolate", "isolate.agent", "isolate.answer", "isolate.boot", "isolate.broadcast",
   "isolate.buffer", "isolate.buffer_methods", "isolate.channel", "isolate.clock",
   "isolate.computation", "isolate.errors", "isolate.explain", "isolate.future",
-  "isolate.handle", "isolate.host", "isolate.inherited", "isolate.inline", "isolate.loop",
+  "isolate.handle", "isolate.host", "isolate.inherited", "isolate.inline", "isolate.listen", "isolate.loop",
   "isolate.map", "isolate.names", "isolate.options", "isolate.pool", "isolate.port",
   "isolate.private_port", "isolate.progress_bar", "isolate.raw_port", "isolate.request",
   "isolate.select", "isolate.service", "isolate.spawn", "isolate.stream",

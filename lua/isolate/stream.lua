@@ -15,9 +15,9 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local future = require "isolate.future"
 local loop = require "isolate.loop"
-local subscription = require "isolate.subscription"
+local listen = require "isolate.listen"
 
-local check_self, check_free, claim = core.check_stream, core.check_free, subscription.claim
+local check_self, check_free, claim = core.check_stream, core.check_free, listen.claim
 
 ---@class isolate.Stream
 local methods = {}
@@ -80,7 +80,7 @@ end
 -- A stream of what `step(value)` makes of the values of `source`: true and a
 -- value, or false to leave it out.
 local function derive(source, step)
-  return setmetatable({ source = source, step = step, from = false, left = false }, Derived)
+  return setmetatable({ source = source, step = step, from = false, left = false, gate = false }, Derived)
 end
 
 --- A stream of what `f` makes of each value. `f` may wait: the order stays.
@@ -140,18 +140,15 @@ end
 ---@return isolate.Subscription
 function Derived:listen(on_message, opts)
   check_free(self, "listen")
-  opts = subscription.check(on_message, opts)
-  local gate                    -- the pump waits for it while it is paused
-  local to = subscription.new(self, on_message, opts, function()
-    if gate then loop.wake(gate) end
-  end)
+  opts = listen.check(on_message, opts)
+  local to = listen.new(self, on_message, opts)
   local function pump()
     while true do
       local got, value = pull_next(self)
       if not got then return to:tell_done() end
       while to.paused and not self.closed do
-        gate = loop.waiter()
-        loop.wait(gate)
+        self.gate = loop.waiter()
+        loop.wait(self.gate)
       end
       if not self.closed then to:give(value) end
     end
@@ -159,6 +156,11 @@ function Derived:listen(on_message, opts)
   claim(self, true)
   loop.ready(function() loop.start(loop.uncaught, pump) end)
   return to
+end
+
+--- A subscription is paused, resumed or cancelled: who waits looks again.
+function Derived:changed()
+  if self.gate then loop.wake(self.gate) end
 end
 
 function Derived:pull(timeout)

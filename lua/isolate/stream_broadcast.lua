@@ -4,7 +4,7 @@ local ipairs, setmetatable, table = ipairs, setmetatable, table
 local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 local loop = require "isolate.loop"
-local subscription = require "isolate.subscription"
+local listen = require "isolate.listen"
 
 local check_self, check_free = core.check_stream, core.check_free
 local pull_next = require "isolate.stream".pull_next
@@ -59,7 +59,7 @@ end
 
 function Broadcast:listen(on_message, opts)
   check_free(self, "listen")
-  subscription.check(on_message, opts)
+  listen.check(on_message, opts)
   return self:reader():listen(on_message, opts)
 end
 
