@@ -63,6 +63,9 @@ static void prepare (void) {
 }
 
 
+void large_open (void) { pthread_once(&once, prepare); }
+
+
 static size_t whole (size_t n) {
   if (n < LARGE_BLOCK || n > SIZE_MAX - GRAIN) return n;
   return (n + GRAIN - 1) / GRAIN * GRAIN;
@@ -144,7 +147,7 @@ void large_free (void *block, size_t n) {
   if (MEMORY_CHECKED || n < LARGE_BLOCK || size > MAX_BYTES || !process_threaded())
     free(block);
   else {
-    pthread_once(&once, prepare);
+    large_open();
     keep(block, size);
   }
 }

@@ -20,4 +20,7 @@ void large_free (void *block, size_t n);
 /* Frees all that is kept. False if nothing was. */
 int large_trim (void);
 
+/* Watches forks from here on. Who calls these with a lock held does so after this. */
+void large_open (void);
+
 #endif

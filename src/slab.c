@@ -7,7 +7,9 @@
 ** page fault. That of the rest is the system's.
 **
 ** All this belongs to the process. The child of a fork goes on with the isolate
-** that made it: so nobody forks while another thread has the lock.
+** that made it: so nobody forks while another thread has the lock. Who has blocks
+** under a lock of its own watches forks after the slabs, and these after the large
+** blocks: such a lock is taken before theirs.
 */
 
 #include "large.h"
@@ -38,6 +40,7 @@ static void before_fork (void) { mutex_lock(&lock); }
 static void after_fork (void) { mutex_unlock(&lock); }
 
 static void watch_forks (void) {
+  large_open();
   pthread_atfork(before_fork, after_fork, after_fork);
 }
 

@@ -127,6 +127,8 @@ void large_free (void *block, size_t n) {
 
 int large_trim (void) { return 0; }
 
+void large_open (void) { }
+
 /* }====================================================== */
 
 
