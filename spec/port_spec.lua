@@ -489,6 +489,24 @@ describe("ReceivePort", function()
       assert.is_false(ok)
       assert.same(table.pack(nil, "closed"), table.pack(out:receive()))
     end)
+
+    -- That object is older than the library's own, which is gone when it is finalized: the
+    -- program crashed.
+    it("is harmless in a finalizer at the program's very end", function()
+      local result = helper.lua [[
+        local port
+        Kept = setmetatable({}, { __gc = function()
+          port:close()
+          print(port.closed, select(2, pcall(port.receive, port)))
+        end })
+        local Isolate = require "isolate"
+        port = Isolate.ReceivePort()
+        Isolate.names.register("a name", port.send_port)
+      ]]
+      assert.equal("true\tisolate: this Lua state is closing\n", result.stdout)
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+    end)
   end)
 
   it("stays open until closed, even if nobody refers to it any more", function()

@@ -209,7 +209,8 @@ static int close_port (lua_State *L, State *S) {
   lua_pop(L, 1);
   forget(L, &PORTS_KEY, id);
   forget(L, &HANDLERS_KEY, id);
-  if (!process_forked()) nameserver_drop(&S->isolate->box, (uint64_t)id);
+  if (S->isolate != NULL && !process_forked())
+    nameserver_drop(&S->isolate->box, (uint64_t)id);
   if (alive) S->alive--;
   return 1;
 }
