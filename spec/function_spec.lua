@@ -211,6 +211,19 @@ describe("an upvalue", function()
     assert.same({ true, true, true }, { call(f) })
   end)
 
+  -- Made in C, ReceivePort could not be sent.
+  it("that is a class of the library is the one over there", function()
+    local ReceivePort, Future, TimeoutError = Isolate.ReceivePort, Isolate.Future, Isolate.TimeoutError
+    local function f()
+      local own = require "isolate"
+      local port <close> = ReceivePort "inbox"
+      port.send_port:send "word"
+      return port:receive(), ReceivePort == own.ReceivePort, Future == own.Future,
+        TimeoutError == own.TimeoutError
+    end
+    assert.same({ "word", true, true, true }, { call(f) })
+  end)
+
   it("that is the table of globals is the one over there", function()
     local globals = _G
     local function f()

@@ -641,7 +641,9 @@ void receiveport_reset (lua_State *L) {
 
 
 void receiveport_push (lua_State *L) {
-  lua_createtable(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "isolate." CLASS);
+  set(L, "__name");  /* a class: it is sent by name */
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushcclosure(L, call, 1);
