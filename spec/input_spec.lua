@@ -773,6 +773,36 @@ describe("The iterator of messages", function()
   end)
 end)
 
+describe("What ports have of their own", function()
+  -- In C, and without a check of what it was called with, it crashed.
+  it("takes no other object, of any kind", function()
+    local result = helper.lua [[
+      local core = require "isolate.core"
+      local Isolate = require "isolate"
+      local port <close> = Isolate.ReceivePort()
+      local class = getmetatable(port)
+      local all = { core.port_open, core.port_close, class.look, class.pull, class.deliver,
+        class.add, class.pass_to, class.try, class.register, class.reader }
+      for _, it in ipairs { class, getmetatable(class), getmetatable(Isolate.ReceivePort),
+                            getmetatable(core) } do
+        for _, value in pairs(it) do
+          if type(value) == "function" then all[#all + 1] = value end
+        end
+      end
+      for _, fn in ipairs(all) do
+        for _, other in ipairs { 42, true, "text", port.send_port, print } do
+          pcall(fn, other, "listen", 0)
+        end
+        pcall(fn)
+      end
+      print(#all > 15)
+    ]]
+    assert.equal("true\n", result.stdout)
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+  end)
+end)
+
 describe("A wait while a value is rebuilt", function()
   for _, wait in ipairs {
     "Isolate.sleep(0)", "Isolate.Future.delayed(0):await()", "Isolate.Future.delayed(0):await(1)",

@@ -881,6 +881,7 @@ static int by_name (const void *name, const void *function) {
 /* __index of the module. Upvalue 1 is the State. */
 static int core_index (lua_State *L) {
   const luaL_Reg *f;
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   f = (const luaL_Reg *)bsearch(lua_tostring(L, 2), functions,
                                 sizeof(functions) / sizeof(functions[0]),

@@ -166,6 +166,7 @@ int receiveport_check_free (lua_State *L) {
 int receiveport_open (lua_State *L) {
   State *S = state_of(L);
   uint64_t id = unique_id();
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   sendport_push(L, S, &S->isolate->box, id);
   set(L, "send_port");
@@ -218,6 +219,7 @@ static int close_port (lua_State *L, State *S) {
 
 int receiveport_close (lua_State *L) {
   State *S = (State *)lua_touserdata(L, lua_upvalueindex(1));
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_pushboolean(L, close_port(L, S));
   return 1;
 }
@@ -325,6 +327,7 @@ static int port_pull (lua_State *L) {
 
 /* port:look(timeout) -> true, value; or nothing. For buffer.lua. */
 static int port_look (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (!look(L, state_of(L))) return 0;
   lua_pushboolean(L, 1);
@@ -436,6 +439,7 @@ static int by_method (const void *name, const void *of) {
 /* __index of a class: from then on, it has the method itself. */
 static int class_index (lua_State *L) {
   const struct Late *l;
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   l = (const struct Late *)bsearch(lua_tostring(L, 2), late,
                                    sizeof(late) / sizeof(late[0]), sizeof(late[0]),
@@ -553,6 +557,7 @@ static int port_pass_to (lua_State *L) {
 /* Fields of the other kind of port would have no effect here. */
 static int port_newindex (lua_State *L) {
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (strcmp(key, "handler") == 0 || strcmp(key, "keep_alive") == 0)
     fail(L, 1, "a ReceivePort has no '%s' to be set: do you mean a RawReceivePort?", key);
   lua_settop(L, 3);
