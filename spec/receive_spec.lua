@@ -72,6 +72,18 @@ describe("an isolate that only waits for messages", function()
     assert.is_true(ends(isolate))
   end)
 
+  -- It came with the loop, which had come with it: each wait in Lua was of another copy.
+  for _, first in ipairs { "port:receive(0)", "port:listen(print)" } do
+    it("loads what waits in Lua once, by " .. first, function()
+      assert.is_true(Isolate.run(function()
+        local port <close> = Isolate.ReceivePort()
+        assert(not has_loop())
+        load("local port = ... " .. first)(port)
+        return getmetatable(port).add == package.loaded["isolate.buffer"].add
+      end):await(GUARD))
+    end)
+  end
+
   it("fails as ever after a wait", function()
     local e = alone.remote(Isolate.run(function()
       local port = Isolate.ReceivePort()

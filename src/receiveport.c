@@ -31,6 +31,15 @@ static const char CLASS_KEY = 0;
 static const char PULL_KEY = 0;
 
 
+/* Pushes a module that needs the loop. That comes first: it loads some of them in its
+** midst, and what has begun before would be loaded twice. */
+static void require_with_loop (lua_State *L, const char *module) {
+  library_require(L, "isolate.loop");
+  library_require(L, module);
+  lua_remove(L, -2);
+}
+
+
 /* {======================================================
 ** Fields of the object at index 1. Those that are set here are there from the start:
 ** to set them again needs no memory.
@@ -265,7 +274,7 @@ static int look (lua_State *L, State *S) {
     if (!is_true(L, "closed")) return 1;  /* by what was called to build it */
   }
   else if (!lua_isnil(L, top + 1)) {
-    library_require(L, "isolate.port");
+    require_with_loop(L, "isolate.port");
     lua_getfield(L, -1, "undeliverable");
     lua_pushvalue(L, 1);
     lua_pushvalue(L, top + 2);
@@ -291,7 +300,7 @@ static void pull (lua_State *L, State *S, lua_KFunction k) {
       lua_insert(L, -2);
       return;
     }
-    library_require(L, "isolate.buffer");
+    require_with_loop(L, "isolate.buffer");
     lua_getfield(L, -1, "pull");
   }
   else lua_getfield(L, 1, "pull");
@@ -446,7 +455,7 @@ static int class_index (lua_State *L) {
                                    by_method);
   if (l == NULL) return 0;
   lua_settop(L, 2);
-  library_require(L, l->module);
+  require_with_loop(L, l->module);
   lua_getfield(L, -1, l->method);
   lua_pushvalue(L, -1);
   lua_replace(L, 3);
