@@ -490,6 +490,23 @@ describe("ReceivePort", function()
       assert.same(table.pack(nil, "closed"), table.pack(out:receive()))
     end)
 
+    -- Without memory a port stayed open: a field's name was made anew.
+    it("needs no memory", function()
+      local used = Isolate.run(function()
+        local function deep(n) return n > 0 and 1 + deep(n - 1) or 0 end
+        local ports = {}
+        for i = 1, 2 do ports[i] = Isolate.ReceivePort() end
+        ports[1]:close()
+        collectgarbage()
+        collectgarbage "stop"
+        deep(20)  -- room to call in
+        local before = collectgarbage "count"
+        ports[2]:close()
+        return (collectgarbage "count" - before) * 1024
+      end):await(GUARD)
+      assert.equal(0, used)
+    end)
+
     -- That object is older than the library's own, which is gone when it is finalized: the
     -- program crashed.
     it("is harmless in a finalizer at the program's very end", function()

@@ -470,9 +470,11 @@ static int class_index (lua_State *L) {
 static void make_late (lua_State *L) {
   lua_pushvalue(L, -1);
   set(L, "__index");
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, class_index);
   set(L, "__index");
+  lua_pushboolean(L, 1);
+  set(L, "keep_alive");  /* the name is there: to ask for it needs no memory */
   lua_setmetatable(L, -2);
 }
 
