@@ -224,6 +224,18 @@ describe("an upvalue", function()
     assert.same({ "word", true, true, true }, { call(f) })
   end)
 
+  -- The same: "a C function with upvalues stays in its isolate".
+  it("that is what receives from a port does so over there", function()
+    local port <close> = Isolate.ReceivePort()
+    local receive, messages = port.receive, port.messages
+    local function f()
+      local inbox <close> = require "isolate".ReceivePort()
+      for i = 1, 2 do inbox.send_port:send(i) end
+      return receive(inbox), select(2, messages(inbox)())
+    end
+    assert.same({ 1, 2 }, { call(f) })
+  end)
+
   it("that is the table of globals is the one over there", function()
     local globals = _G
     local function f()

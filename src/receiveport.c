@@ -357,7 +357,7 @@ static int received (lua_State *L, int status, lua_KContext ctx) {
 
 
 /* stream:receive(timeout) */
-static int stream_receive (lua_State *L) {
+int receiveport_receive (lua_State *L) {
   State *S = state_of(L);
   lua_settop(L, 2);
   check_free(L, S, "receive", 1);
@@ -398,7 +398,7 @@ static int next_message (lua_State *L) {
 
 
 /* for i, value in stream:messages() do */
-static int stream_messages (lua_State *L) {
+int receiveport_messages (lua_State *L) {
   lua_settop(L, 1);
   check_free(L, state_of(L), "messages", 1);
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -487,14 +487,15 @@ int receiveport_late (lua_State *L) {
 }
 
 
-/* Makes the class of a kind of stream from the table at the top, and remembers it. Its
-** functions have the State of the running one. */
+/* Makes the class of a kind of stream from the table at the top, and remembers it.
+** What all kinds have goes by name, of the core: it can be sent. */
 static void make_class (lua_State *L, int kind) {
-  static const luaL_Reg methods[] = {
-    {"receive", stream_receive}, {"messages", stream_messages}, {NULL, NULL}
-  };
-  lua_pushvalue(L, lua_upvalueindex(1));
-  luaL_setfuncs(L, methods, 1);
+  library_require(L, "isolate.core");
+  lua_getfield(L, -1, "receive");
+  lua_setfield(L, -3, "receive");
+  lua_getfield(L, -1, "messages");
+  lua_setfield(L, -3, "messages");
+  lua_pop(L, 1);
   lua_pushboolean(L, 0);
   set(L, "__transfer");
   make_late(L);

@@ -25,6 +25,10 @@ int receiveport_kind (lua_State *L);
 /* late(class) -> class, which finds its rarer methods in the modules that have them */
 int receiveport_late (lua_State *L);
 
+/* stream:receive(timeout), stream:messages() */
+int receiveport_receive (lua_State *L);
+int receiveport_messages (lua_State *L);
+
 /* check_stream(value, method): raises, at the caller of that method, unless the value
 ** is a stream */
 int receiveport_check (lua_State *L);
