@@ -118,13 +118,14 @@ local function thread_id()
   return file and file:read "a":match "^%d+"
 end
 
--- Runs isolates until one is on the thread of the one before.
+-- Runs isolates until one is on the thread of the one before: at the latest when the
+-- threads that others have left, which take their turns, are gone.
 local function on_the_same_thread(first, second, opts)
   return helper.eventually(function()
     local a, x = Isolate.run(function(id, fn) return id(), fn() end, thread_id, first):await(GUARD)
     local b, y = Isolate.compute(function(fns) return fns[1](), fns[2]() end, { thread_id, second }, opts):await(GUARD)
     return a == b and { x, y }
-  end)
+  end, GUARD, function() Isolate.sleep(1.1) end)
 end
 
 local linux = io.open "/proc/thread-self/stat"

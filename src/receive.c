@@ -527,6 +527,7 @@ int receive_handled (lua_State *L, State *S) {
       lua_settop(L, top + 2);
       return 1;
     }
+    library_require(L, "isolate.loop");  /* first: it loads the next in its midst */
     library_require(L, "isolate.port");
     lua_getfield(L, -1, "undeliverable");
     lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);

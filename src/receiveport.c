@@ -418,25 +418,26 @@ int receiveport_messages (lua_State *L) {
 /* Methods that few use, and where they are, in the order of their names. */
 static const struct Late {
   const char *method, *module;
+  int alone;			/* needs no loop */
 } late[] = {
-  {"add", "isolate.buffer"},
-  {"as_broadcast", "isolate.stream"},
-  {"cancel", "isolate.subscription"},
-  {"changed", "isolate.buffer_methods"},
-  {"deliver", "isolate.port"},
-  {"first", "isolate.stream"},
-  {"from_raw", "isolate.raw_port"},  /* ReceivePort.from_raw */
-  {"give", "isolate.subscription"},
-  {"listen", "isolate.listen"},
-  {"map", "isolate.stream"},
-  {"pause", "isolate.subscription"},
-  {"reader", "isolate.stream"},
-  {"register", "isolate.buffer_methods"},
-  {"resume", "isolate.subscription"},
-  {"take", "isolate.stream"},
-  {"tell_done", "isolate.subscription"},
-  {"try", "isolate.buffer_methods"},
-  {"where", "isolate.stream"},
+  {"add", "isolate.buffer", 0},
+  {"as_broadcast", "isolate.stream", 0},
+  {"cancel", "isolate.subscription", 0},
+  {"changed", "isolate.buffer_methods", 0},
+  {"deliver", "isolate.port", 0},
+  {"first", "isolate.stream", 0},
+  {"from_raw", "isolate.raw_port", 1},  /* ReceivePort.from_raw */
+  {"give", "isolate.subscription", 0},
+  {"listen", "isolate.listen", 1},
+  {"map", "isolate.stream", 0},
+  {"pause", "isolate.subscription", 0},
+  {"reader", "isolate.stream", 0},
+  {"register", "isolate.buffer_methods", 0},
+  {"resume", "isolate.subscription", 0},
+  {"take", "isolate.stream", 0},
+  {"tell_done", "isolate.subscription", 0},
+  {"try", "isolate.buffer_methods", 0},
+  {"where", "isolate.stream", 0},
 };
 
 
@@ -455,7 +456,8 @@ static int class_index (lua_State *L) {
                                    by_method);
   if (l == NULL) return 0;
   lua_settop(L, 2);
-  require_with_loop(L, l->module);
+  if (l->alone) library_require(L, l->module);
+  else require_with_loop(L, l->module);
   lua_getfield(L, -1, l->method);
   lua_pushvalue(L, -1);
   lua_replace(L, 3);
@@ -466,15 +468,20 @@ static int class_index (lua_State *L) {
 }
 
 
-/* Makes a class of the table at the top, which finds its rarer methods itself. */
+/* Makes a class of the table at the top, which finds its rarer methods itself. The names
+** of what 'close' asks for are there: that needs no memory. */
 static void make_late (lua_State *L) {
+  static const char *const asked[] = {"keep_alive", "on_done", "subscription", NULL};
+  int i;
   lua_pushvalue(L, -1);
   set(L, "__index");
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 4);
   lua_pushcfunction(L, class_index);
   set(L, "__index");
-  lua_pushboolean(L, 1);
-  set(L, "keep_alive");  /* the name is there: to ask for it needs no memory */
+  for (i = 0; asked[i] != NULL; i++) {
+    lua_pushboolean(L, 1);
+    set(L, asked[i]);
+  }
   lua_setmetatable(L, -2);
 }
 
@@ -539,7 +546,7 @@ static int close_method (lua_State *L) {
   if (kind_of(L) != PORT) bad_self(L, "close", 1);
   if (!close_port(L, S)) return 0;
   if (S->looping || has_on_done(L)) {
-    library_require(L, "isolate.buffer");
+    require_with_loop(L, "isolate.buffer");
     lua_getfield(L, -1, "close");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 0);
@@ -556,6 +563,7 @@ static int close_method (lua_State *L) {
 ** 'deliver'). For who listens. */
 static int port_pass_to (lua_State *L) {
   lua_Integer id;
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   id = id_of(L);
   if (!is_open(L, id)) return 0;
