@@ -583,14 +583,17 @@ int receive_hold (lua_State *L) {
 }
 
 
-int receive_more (State *S) {
+static int waits (State *S) {
   return S->inbox.head != NULL || atomic_get(&S->isolate->box.waiting);
 }
 
 
+int receive_more (State *S) { return waits(S) || S->isolate->box.quick > 0; }
+
+
 int receive_pending (lua_State *L) {
   State *S = state_of(L);
-  lua_pushboolean(L, receive_more(S) || S->receiving != NULL);
+  lua_pushboolean(L, waits(S) || S->receiving != NULL);
   return 1;
 }
 

@@ -29,7 +29,8 @@ int receive_straight (lua_State *L, struct State *S, uint64_t port, double deadl
 ** if something else is to be done, or the message could not be built, which is told. */
 int receive_handled (lua_State *L, struct State *S);
 
-/* Does another message wait already? */
+/* Do messages come one soon after the other: waits another already, or was the last
+** wait short? */
 int receive_more (struct State *S);
 
 /* pending(): does anything wait to be taken, or is being built? */
