@@ -233,6 +233,18 @@ describe("an isolate that only listens", function()
     end)
   end
 
+  it("handles what came before nothing kept it alive", function()
+    local port = alone.new_port()
+    local isolate = Isolate.spawn(function(reply)
+      local raw = Isolate.RawReceivePort(function(message) reply:send(message) end)
+      for i = 1, 3 do raw.send_port:send(i) end
+      raw.keep_alive = false
+    end, port.send_port)
+    assert.is_true(ends(isolate))
+    for i = 1, 3 do assert.equal(i, port:receive(0)) end
+    assert.is_nil((port:receive(0)))
+  end)
+
   it("pauses, resumes and cancels", function()
     local _, port, to = start(function(reply)
       local inbox, control = Isolate.ReceivePort(), Isolate.ReceivePort()

@@ -130,13 +130,13 @@ static void tell_orphan (lua_State *L, Isolate *iso, lua_State *co) {
 /* The function has returned, and no loop is there, so nothing was set going: its
 ** results, from index 4, are the answer to the port at 2; the coroutine is at 3.
 ** False if they cannot be sent. Without a port it ends unless something keeps it
-** alive: nothing more can come but control messages. */
+** alive, or a message has come before. */
 static int done (lua_State *L, State *S) {
   int i, n = lua_gettop(L), status;
   if (lua_isnil(L, 2)) {
     if (S->alive > 0) return 0;
     receive_held(L, S);
-    return 1;
+    return S->inbox.head == NULL;
   }
   luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
   lua_pushlightuserdata(L, S);
