@@ -245,6 +245,84 @@ describe("an isolate that only listens", function()
     assert.is_nil((port:receive(0)))
   end)
 
+  -- What nothing keeps alive ends, but not before what has come already is handled: the
+  -- messages were lost, as no loop was there to look.
+  it("handles what waits already at a port that keeps nothing alive", function()
+    local isolate, port = start(function(reply)
+      local raw = Isolate.RawReceivePort(function(message) reply:send(message) end)
+      raw.keep_alive = false
+      local last
+      last = Isolate.RawReceivePort(function()
+        for i = 1, 20 do raw.send_port:send(i) end
+        last:close()
+      end)
+      raw.send_port:send "at first"
+      last.send_port:send "last"
+    end)
+    -- `start` has received the first
+    for i = 1, 20 do assert.equal(i, port:receive(GUARD)) end
+    assert.is_true(ends(isolate))
+    local ending, _, first = start(function(reply)
+      local raw = Isolate.RawReceivePort(function(message) reply:send(message) end)
+      raw.keep_alive = false
+      raw.send_port:send "only"
+    end)
+    assert.equal("only", first)
+    assert.is_true(ends(ending))
+  end)
+
+  it("has no loop for messages to a port that is closed", function()
+    local isolate, port, to = start(function(reply)
+      local closed = Isolate.ReceivePort()
+      local raw
+      raw = Isolate.RawReceivePort(function()
+        reply:send(has_loop())
+        raw:close()
+      end)
+      reply:send { closed.send_port, raw.send_port }
+      closed:close()
+    end)
+    for i = 1, 3 do to[1]:send(i) end
+    to[2]:send "last"
+    assert.is_false(port:receive(GUARD))
+    assert.is_true(ends(isolate))
+  end)
+
+  -- What is called to build a message may close its port, or set another handler: the one
+  -- that was there before was called still; without a port, the error had none to name.
+  for what, expected in pairs {
+    close = "other", ["close, fail"] = "other", replace = "new built", ["nil"] = "other",
+  } do
+    it("asks for the handler when the message is built: " .. what, function()
+      local isolate, port, to = start(function(reply)
+        local raw = Isolate.RawReceivePort(function(message) reply:send("old " .. message) end)
+        local other = Isolate.RawReceivePort(function(message)
+          reply:send(message)
+          raw:close()
+          package.loaded.other:close()
+        end)
+        package.loaded.raw, package.loaded.other = raw, other
+        package.loaded.new = { handler = function(message) reply:send("new " .. message) end }
+        reply:send { raw.send_port, other.send_port }
+      end)
+      to[1]:send(setmetatable({ what }, { __transfer = function(self)
+        local how = self[1]
+        return function()
+          local raw = package.loaded.raw
+          if how:find "close" then raw:close() end
+          if how == "replace" then raw.handler = package.loaded.new.handler end
+          if how == "nil" then raw.handler = nil end
+          if how:find "fail" then error "failed" end
+          return "built"
+        end
+      end }))
+      to[2]:send "other"
+      assert.equal(expected, port:receive(GUARD))
+      if expected ~= "other" then assert.equal("other", port:receive(GUARD)) end
+      assert.is_true(ends(isolate))
+    end)
+  end
+
   it("pauses, resumes and cancels", function()
     local _, port, to = start(function(reply)
       local inbox, control = Isolate.ReceivePort(), Isolate.ReceivePort()

@@ -157,7 +157,8 @@ static int done (lua_State *L, State *S) {
 static int serve (lua_State *L, State *S, lua_State *co, int *n) {
   int status = LUA_OK, row = 0;
   *n = 0;
-  while (status == LUA_OK && S->alive > 0 && !S->looping && row < MAX_ROW) {
+  while (status == LUA_OK && (S->alive > 0 || receive_more(S)) && !S->looping &&
+         row < MAX_ROW) {
     lua_settop(co, 0);
     if (!receive_handled(L, S)) break;
     lua_pushcfunction(co, task);

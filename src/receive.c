@@ -356,11 +356,11 @@ static int takes_straight (State *S) {
 }
 
 
-/* Pushes the function that it goes to straight away (the loop's table says so),
-** if there is one. */
-static int push_handler (lua_State *L, State *S) {
+/* Pushes the function that messages to 'port' go to straight away (the loop's table
+** says so), if there is one. */
+static int push_handler (lua_State *L, uint64_t port) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
-  lua_rawgeti(L, -1, (lua_Integer)S->inbox.head->port);
+  lua_rawgeti(L, -1, (lua_Integer)port);
   lua_remove(L, -2);
   if (!lua_isnil(L, -1)) return 1;
   lua_pop(L, 1);
@@ -417,7 +417,7 @@ int receive_take (lua_State *L) {
       return receive_slice(L, S);
     }
     while (S->inbox.head != NULL) {
-      if (!whole && takes_straight(S) && push_handler(L, S)) {
+      if (!whole && takes_straight(S) && push_handler(L, S->inbox.head->port)) {
         lua_pushboolean(L, 1);
         return 1;
       }
@@ -473,7 +473,7 @@ int receive_next (lua_State *L) {
   if (!takes_straight(S)) return 0;
   port = S->inbox.head->port;
   if (port != S->straight) {  /* else it had a handler: that is looked up below */
-    if (!push_handler(L, S)) return 0;
+    if (!push_handler(L, port)) return 0;
     lua_pop(L, 1);
     S->straight = port;
   }
@@ -519,25 +519,32 @@ int receive_straight (lua_State *L, State *S, uint64_t port, double deadline) {
 
 int receive_handled (lua_State *L, State *S) {
   int top = lua_gettop(L);
-  if (await_straight(L, S, NEVER) && push_handler(L, S)) {
+  while (await_straight(L, S, S->alive > 0 ? NEVER : 0)) {
     uint64_t port = S->inbox.head->port;
+    if (!push_handler(L, port)) {
+      if (has_receiver(L, S)) break;
+      continue;
+    }
+    lua_settop(L, top);  /* what is called to build the message may set another */
     receive_first(L, S);
-    if (lua_toboolean(L, top + 2)) {
-      lua_remove(L, top + 2);
-      lua_settop(L, top + 2);
+    lua_settop(L, top + 2);
+    if (lua_toboolean(L, top + 1) && push_handler(L, port)) {
+      lua_replace(L, top + 1);
       return 1;
     }
-    library_require(L, "isolate.loop");  /* first: it loads the next in its midst */
-    library_require(L, "isolate.port");
-    lua_getfield(L, -1, "undeliverable");
     lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
-    lua_rawgeti(L, -1, (lua_Integer)port);
-    lua_replace(L, -2);
-    lua_pushvalue(L, top + 3);
-    lua_call(L, 2, 0);
+    if (lua_rawgeti(L, -1, (lua_Integer)port) != LUA_TNIL) {
+      library_require(L, "isolate.loop");  /* first: it loads the next in its midst */
+      lua_getfield(L, top + 4, "deliver");
+      lua_pushvalue(L, top + 4);
+      lua_pushvalue(L, top + 1);
+      lua_pushvalue(L, top + 2);
+      lua_call(L, 3, 0);
+    }
     lua_settop(L, top);
+    return 0;
   }
-  else ring_for_rest(S);
+  ring_for_rest(S);
   return 0;
 }
 
