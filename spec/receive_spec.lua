@@ -323,6 +323,26 @@ describe("an isolate that only listens", function()
     end)
   end
 
+  -- It held what it had while the loop was loaded that tells of it: that was the end.
+  it("goes on after a handler that had no memory, if errors are not the end", function()
+    local errors = alone.new_port()
+    local isolate, port, to = start(function(reply)
+      local port = Isolate.ReceivePort()
+      port:listen(function(message)
+        local list = { message }
+        while list[1] == "fail" do list[#list + 1] = "item " .. #list end
+        reply:send(message)
+        port:close()
+      end)
+      reply:send(port.send_port)
+    end, { memory_limit = 1 << 20, errors_are_fatal = false, on_error = errors.send_port })
+    to:send "fail"
+    assert.equal("not enough memory", errors:receive(GUARD)[1])
+    to:send "after it"
+    assert.equal("after it", port:receive(GUARD))
+    assert.is_true(ends(isolate))
+  end)
+
   it("pauses, resumes and cancels", function()
     local _, port, to = start(function(reply)
       local inbox, control = Isolate.ReceivePort(), Isolate.ReceivePort()

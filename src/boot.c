@@ -173,6 +173,25 @@ static int serve (lua_State *L, State *S, lua_State *co, int *n) {
 }
 
 
+static int go_on (lua_State *L) {
+  push_function(L, "go_on");
+  return 1;
+}
+
+
+/* Pushes boot.lua's 'go_on'. A task that has failed (else NULL) holds what it had, until
+** the loop closes it: if that leaves no room for the loop, it is closed here. */
+static void push_go_on (lua_State *L, Isolate *iso, lua_State *failed) {
+  lua_pushcfunction(L, go_on);
+  if (lua_pcall(L, 0, 1, 0) == LUA_OK) return;
+  interrupt_check(L, iso);
+  if (failed == NULL) lua_error(L);
+  close_coroutine(failed, L);
+  lua_pop(L, 1);
+  push_function(L, "go_on");
+}
+
+
 int boot (lua_State *L) {
   Isolate *iso = (Isolate *)lua_touserdata(L, 1);
   State *S = core_adopt(L, iso);
@@ -213,7 +232,7 @@ int boot (lua_State *L) {
   }
   interrupt_check(L, iso);
   if (status == LUA_OK && !S->looping && done(L, S)) return 0;
-  push_function(L, "go_on");
+  push_go_on(L, iso, status != LUA_OK && status != LUA_YIELD ? co : NULL);
   lua_insert(L, 2);
   if (status == LUA_YIELD) lua_pushnil(L);
   else lua_pushboolean(L, status == LUA_OK);

@@ -34,12 +34,6 @@
 ** seconds. */
 #define END_WAIT	0.7
 
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define close_coroutine(co, L)	lua_closethread(co, L)
-#else
-#define close_coroutine(co, L)	((void)(L), lua_resetthread(co))
-#endif
-
 
 static const char NO_MEMORY[] = "not enough memory";
 

@@ -13,6 +13,12 @@
 #include "state.h"
 
 
+#if LUA_VERSION_RELEASE_NUM >= 50406
+#define close_coroutine(co, L)	lua_closethread(co, L)
+#else
+#define close_coroutine(co, L)	((void)(L), lua_resetthread(co))
+#endif
+
 /* Who wants to hear of something: a port, and what it is told. */
 typedef struct Listener {
   struct Listener *next;
