@@ -343,6 +343,26 @@ describe("an isolate that only listens", function()
     assert.is_true(ends(isolate))
   end)
 
+  -- In a coroutine of the handler's, the loop was run there: it waited for the handler's own end.
+  it("says in a handler that the loop is running already, in a coroutine too", function()
+    local isolate, port, to = start(function(reply)
+      local raw
+      raw = Isolate.RawReceivePort(function(name)
+        reply:send { pcall(Isolate[name]) }
+        reply:send { pcall(coroutine.wrap(function() return pcall(Isolate[name]) end)) }
+        if name == "loop" then raw:close() end
+      end)
+      reply:send(raw.send_port)
+    end)
+    for _, name in ipairs { "step", "loop" } do
+      to:send(name)
+      local told = "Isolate." .. name .. ": the loop is running already"
+      assert.same({ false, told }, port:receive(GUARD))
+      assert.same({ true, false, told }, port:receive(GUARD))
+    end
+    assert.is_true(ends(isolate))
+  end)
+
   it("pauses, resumes and cancels", function()
     local _, port, to = start(function(reply)
       local inbox, control = Isolate.ReceivePort(), Isolate.ReceivePort()

@@ -280,8 +280,8 @@ function loop.out_of_work() end
 --- Is something ready?
 function loop.has_ready() return first <= last end
 
---- Does the loop run?
-function loop.running() return depth > 0 or tasks[running()] ~= nil end
+--- Does the loop run? That of a spawned isolate does from its start, in C at first (boot.c).
+function loop.running() return not core.main or depth > 0 or tasks[running()] ~= nil end
 
 -- For host.lua.
 loop.enter, loop.raise_failure = enter, raise_failure
