@@ -49,6 +49,7 @@ build = {
         "src/interrupt.c",
         "src/isolate.c",
         "src/large.c",
+        "src/late.c",
         "src/libraries.c",
         "src/library.c",
         "src/mailbox.c",

@@ -17,6 +17,7 @@
 #include "encode.h"
 #include "interrupt.h"
 #include "isolate.h"
+#include "late.h"
 #include "library.h"
 #include "nameserver.h"
 #include "parcel.h"
@@ -813,7 +814,7 @@ static const luaL_Reg functions[] = {  /* in the order of their names */
   {"kill", core_kill},
   {"kind", core_kind},
   {"last", core_last},
-  {"late", receiveport_late},
+  {"late", late_new},
   {"library_add", library_add},
   {"library_has", library_has},
   {"list", core_list},

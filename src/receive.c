@@ -590,17 +590,17 @@ int receive_hold (lua_State *L) {
 }
 
 
-static int waits (State *S) {
+static int has_waiting (State *S) {
   return S->inbox.head != NULL || atomic_get(&S->isolate->box.waiting);
 }
 
 
-int receive_more (State *S) { return waits(S) || S->isolate->box.quick > 0; }
+int receive_more (State *S) { return has_waiting(S) || S->isolate->box.quick > 0; }
 
 
 int receive_pending (lua_State *L) {
   State *S = state_of(L);
-  lua_pushboolean(L, waits(S) || S->receiving != NULL);
+  lua_pushboolean(L, has_waiting(S) || S->receiving != NULL);
   return 1;
 }
 

@@ -7,7 +7,6 @@
 ** takes a third of the memory, in each isolate, and is faster.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -15,6 +14,7 @@
 
 #include "interrupt.h"
 #include "isolate.h"
+#include "late.h"
 #include "library.h"
 #include "nameserver.h"
 #include "port.h"
@@ -29,15 +29,6 @@
 static const char KINDS_KEY = 0;
 static const char CLASS_KEY = 0;
 static const char PULL_KEY = 0;
-
-
-/* Pushes a module that needs the loop. That comes first: it loads some of them in its
-** midst, and what has begun before would be loaded twice. */
-static void require_with_loop (lua_State *L, const char *module) {
-  library_require(L, "isolate.loop");
-  library_require(L, module);
-  lua_remove(L, -2);
-}
 
 
 /* {======================================================
@@ -75,6 +66,13 @@ static void set (lua_State *L, const char *field) {
   lua_pushstring(L, field);
   lua_insert(L, -2);
   lua_rawset(L, -3);
+}
+
+
+/* The same, of the table at the top. */
+static void set_false (lua_State *L, const char *field) {
+  lua_pushboolean(L, 0);
+  set(L, field);
 }
 
 /* }====================================================== */
@@ -172,6 +170,15 @@ int receiveport_check_free (lua_State *L) {
 ** Opening and closing
 ** ======================================================= */
 
+/* A table in the registry has the value at the top for port 'id'; pops it. */
+static void enter (lua_State *L, const void *key, lua_Integer id) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, id);
+  lua_pop(L, 1);
+}
+
+
 int receiveport_open (lua_State *L) {
   State *S = state_of(L);
   uint64_t id = unique_id();
@@ -181,11 +188,9 @@ int receiveport_open (lua_State *L) {
   set(L, "send_port");
   lua_pushinteger(L, (lua_Integer)id);
   set(L, "id");
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &PORTS_KEY);
   lua_pushvalue(L, 1);
-  lua_rawseti(L, 2, (lua_Integer)id);
+  enter(L, &PORTS_KEY, (lua_Integer)id);
   S->alive++;
-  lua_settop(L, 1);
   return 1;
 }
 
@@ -201,15 +206,6 @@ static int is_open (lua_State *L, lua_Integer id) {
 }
 
 
-/* Forgets port 'id' in a table in the registry. */
-static void forget (lua_State *L, const void *key, lua_Integer id) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, key);
-  lua_pushnil(L);
-  lua_rawseti(L, -2, id);
-  lua_pop(L, 1);
-}
-
-
 static int close_port (lua_State *L, State *S) {
   lua_Integer id = id_of(L);
   int alive;
@@ -217,8 +213,10 @@ static int close_port (lua_State *L, State *S) {
   lua_getfield(L, 1, "keep_alive");  /* what a class says, too */
   alive = lua_isnil(L, -1) || lua_toboolean(L, -1);
   lua_pop(L, 1);
-  forget(L, &PORTS_KEY, id);
-  forget(L, &HANDLERS_KEY, id);
+  lua_pushnil(L);
+  enter(L, &PORTS_KEY, id);
+  lua_pushnil(L);
+  enter(L, &HANDLERS_KEY, id);
   if (S->isolate != NULL && !process_forked())
     nameserver_drop(&S->isolate->box, (uint64_t)id);
   if (alive) S->alive--;
@@ -274,7 +272,7 @@ static int look (lua_State *L, State *S) {
     if (!is_true(L, "closed")) return 1;  /* by what was called to build it */
   }
   else if (!lua_isnil(L, top + 1)) {
-    require_with_loop(L, "isolate.port");
+    late_require(L, "isolate.port");
     lua_getfield(L, -1, "undeliverable");
     lua_pushvalue(L, 1);
     lua_pushvalue(L, top + 2);
@@ -300,7 +298,7 @@ static void pull (lua_State *L, State *S, lua_KFunction k) {
       lua_insert(L, -2);
       return;
     }
-    require_with_loop(L, "isolate.buffer");
+    late_require(L, "isolate.buffer");
     lua_getfield(L, -1, "pull");
   }
   else lua_getfield(L, 1, "pull");
@@ -415,97 +413,23 @@ int receiveport_messages (lua_State *L) {
 ** The classes
 ** ======================================================= */
 
-/* Methods that few use, and where they are, in the order of their names. */
-static const struct Late {
-  const char *method, *module;
-  int alone;			/* needs no loop */
-} late[] = {
-  {"add", "isolate.buffer", 0},
-  {"as_broadcast", "isolate.stream", 0},
-  {"cancel", "isolate.subscription", 0},
-  {"changed", "isolate.buffer_methods", 0},
-  {"deliver", "isolate.port", 0},
-  {"first", "isolate.stream", 0},
-  {"from_raw", "isolate.raw_port", 1},  /* ReceivePort.from_raw */
-  {"give", "isolate.subscription", 0},
-  {"listen", "isolate.listen", 1},
-  {"map", "isolate.stream", 0},
-  {"pause", "isolate.subscription", 0},
-  {"reader", "isolate.stream", 0},
-  {"register", "isolate.buffer_methods", 0},
-  {"resume", "isolate.subscription", 0},
-  {"take", "isolate.stream", 0},
-  {"tell_done", "isolate.subscription", 0},
-  {"try", "isolate.buffer_methods", 0},
-  {"where", "isolate.stream", 0},
-};
-
-
-static int by_method (const void *name, const void *of) {
-  return strcmp((const char *)name, ((const struct Late *)of)->method);
-}
-
-
-/* __index of a class: from then on, it has the method itself. */
-static int class_index (lua_State *L) {
-  const struct Late *l;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  l = (const struct Late *)bsearch(lua_tostring(L, 2), late,
-                                   sizeof(late) / sizeof(late[0]), sizeof(late[0]),
-                                   by_method);
-  if (l == NULL) return 0;
-  lua_settop(L, 2);
-  if (l->alone) library_require(L, l->module);
-  else require_with_loop(L, l->module);
-  lua_getfield(L, -1, l->method);
-  lua_pushvalue(L, -1);
-  lua_replace(L, 3);
-  lua_pushvalue(L, 2);
-  lua_insert(L, -2);
-  lua_rawset(L, 1);
-  return 1;
-}
-
-
-/* Makes a class of the table at the top, which finds its rarer methods itself. The names
-** of what 'close' asks for are there: that needs no memory. */
-static void make_late (lua_State *L) {
+/* Makes the class of a kind of stream from the table at the top, and remembers it.
+** What all kinds have goes by name, of the core: it can be sent. The names of what
+** 'close' asks for are there: that needs no memory. */
+static void make_class (lua_State *L, int kind) {
   static const char *const asked[] = {"keep_alive", "on_done", "subscription", NULL};
   int i;
-  lua_pushvalue(L, -1);
-  set(L, "__index");
-  lua_createtable(L, 0, 4);
-  lua_pushcfunction(L, class_index);
-  set(L, "__index");
-  for (i = 0; asked[i] != NULL; i++) {
-    lua_pushboolean(L, 1);
-    set(L, asked[i]);
-  }
-  lua_setmetatable(L, -2);
-}
-
-
-int receiveport_late (lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  make_late(L);
-  return 1;
-}
-
-
-/* Makes the class of a kind of stream from the table at the top, and remembers it.
-** What all kinds have goes by name, of the core: it can be sent. */
-static void make_class (lua_State *L, int kind) {
   library_require(L, "isolate.core");
   lua_getfield(L, -1, "receive");
   lua_setfield(L, -3, "receive");
   lua_getfield(L, -1, "messages");
   lua_setfield(L, -3, "messages");
   lua_pop(L, 1);
-  lua_pushboolean(L, 0);
-  set(L, "__transfer");
-  make_late(L);
+  set_false(L, "__transfer");
+  late_class(L);
+  lua_getmetatable(L, -1);
+  for (i = 0; asked[i] != NULL; i++) set_false(L, asked[i]);
+  lua_pop(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &KINDS_KEY);
   lua_pushvalue(L, -2);
   lua_pushinteger(L, kind);
@@ -546,7 +470,7 @@ static int close_method (lua_State *L) {
   if (kind_of(L) != PORT) bad_self(L, "close", 1);
   if (!close_port(L, S)) return 0;
   if (S->looping || has_on_done(L)) {
-    require_with_loop(L, "isolate.buffer");
+    late_require(L, "isolate.buffer");
     lua_getfield(L, -1, "close");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 0);
@@ -566,10 +490,7 @@ static int port_pass_to (lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   id = id_of(L);
-  if (!is_open(L, id)) return 0;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDLERS_KEY);
-  lua_pushvalue(L, 2);
-  lua_rawseti(L, -2, id);
+  if (is_open(L, id)) enter(L, &HANDLERS_KEY, id);  /* that is at the top */
   return 0;
 }
 
@@ -607,20 +528,15 @@ static void new_port (lua_State *L) {
   lua_createtable(L, 0, 8);
   lua_insert(L, -2);
   set(L, "name");
-  lua_pushboolean(L, 0);
-  set(L, "send_port");
-  lua_pushboolean(L, 0);
-  set(L, "id");
-  lua_pushboolean(L, 0);
-  set(L, "closed");
-  lua_pushboolean(L, 0);
-  set(L, "queue");  /* what waits in it: from … to … */
+  set_false(L, "send_port");
+  set_false(L, "id");
+  set_false(L, "closed");
+  set_false(L, "queue");  /* what waits in it: from … to … */
   lua_pushinteger(L, 1);
   set(L, "first_value");
   lua_pushinteger(L, 0);
   set(L, "last_value");
-  lua_pushboolean(L, 0);
-  set(L, "waiters");  /* or who waits for it */
+  set_false(L, "waiters");  /* or who waits for it */
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CLASS_KEY) == LUA_TNIL) {
     make_port_class(L);
     lua_pop(L, 1);
@@ -673,7 +589,7 @@ void receiveport_push (lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushcclosure(L, call, 1);
   set(L, "__call");
-  lua_pushcfunction(L, class_index);
+  lua_pushcfunction(L, late_index);
   set(L, "__index");
   lua_setmetatable(L, -2);
 }

@@ -22,9 +22,6 @@ int receiveport_new (lua_State *L);
 /* stream(name) -> the class of a kind of stream, see stream.lua */
 int receiveport_kind (lua_State *L);
 
-/* late(class) -> class, which finds its rarer methods in the modules that have them */
-int receiveport_late (lua_State *L);
-
 /* stream:receive(timeout), stream:messages() */
 int receiveport_receive (lua_State *L);
 int receiveport_messages (lua_State *L);

@@ -10,6 +10,8 @@ local spawn = require "isolate.spawn"
 
 local make, start, name_of = spawn.make, spawn.start, spawn.name_of
 
+local checkers = spawn.also("timeout", options.seconds)
+
 local computation = {}
 
 -- The port that an answer comes to.
@@ -111,7 +113,7 @@ end
 ---@return isolate.Future
 function computation.compute(fn, message, opts)
   errors.check_function(fn, 1, "compute")
-  opts = options.check(opts, 3, "compute", spawn.compute_checkers, 2)
+  opts = options.check(opts, 3, "compute", checkers, 2)
   if not core.threads then return (compute_inline(opts, fn, message)) end
   return (compute("spawn", opts, fn, message))
 end

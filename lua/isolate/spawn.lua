@@ -84,7 +84,6 @@ local function also(option, checker)
   return all
 end
 
-spawn.compute_checkers = also("timeout", options.seconds)
 local file_checkers = also("args", options.is "table")
 
 ------------------------------------------------------------------------------
@@ -174,7 +173,7 @@ local function start(made)
 end
 
 -- For the other rooms of new isolates.
-spawn.make, spawn.start, spawn.name_of = make, start, name_of
+spawn.also, spawn.make, spawn.start, spawn.name_of = also, make, start, name_of
 
 local function make_and_start(kind, opts, fn, ...)
   local made = make(kind, opts, opts.name or name_of(fn), nil, fn, ...)
