@@ -39,6 +39,11 @@
 ** to take it, before he wakes another one. */
 #define LINGER		1e-5
 
+/* So many jobs without such a rest are not a burst but a row, and worth more threads:
+** one runs while another one closes its state and makes the next (16 us for each job
+** in place of 28, on two processors). */
+#define ROW		12
+
 
 /* A state, and its heap until an isolate takes it. */
 typedef struct Ready {
@@ -56,7 +61,10 @@ static int nwaiting;		/* threads that wait, or make a state meanwhile */
 static int nsleeping;		/* those of them that are to be woken */
 static int nsoon;		/* atomic: threads that are about to wait */
 static Cond came;		/* a job, and all who wait were asleep */
-static int quick;		/* was the last wait for a job short? */
+static double given;		/* when the last job came */
+static int quick;		/* did it come soon after the one before? */
+static int nrow;		/* jobs since the last rest */
+static int nlingers;		/* in a row, since the last thread more */
 static Ready *ready;
 static int nready;		/* those that are being made, too */
 static int wanted;		/* how many; one more each time none is left */
@@ -210,11 +218,10 @@ void *standby_wait (int usable) {
   mutex_lock(&lock);
   atomic_add(&nsoon, -1);
   job = usable ? take() : NULL;
-  if (job != NULL) quick = 1;
-  else if (usable && nwaiting < MAX_KEPT) {
+  if (job == NULL && usable && nwaiting < MAX_KEPT) {
     double begin = clock_now();
     nwaiting++;
-    refill(1);
+    while (njobs == 0 && refill(nrow < ROW ? 1 : MAX_KEPT)) { }  /* what a row uses */
     if (njobs == 0 && quick) spin();
     if (nready < wanted) sleep_until(begin + BURST);
     while (njobs == 0 && refill(MAX_KEPT)) { }
@@ -223,7 +230,6 @@ void *standby_wait (int usable) {
       sleep_until(clock_now() + KEPT_FOR);
     }
     job = take();
-    quick = job != NULL && clock_now() - begin < QUICK;
     nwaiting--;
   }
   if (job == NULL && nwaiting == 0) unused = drain();  /* nobody is left who would */
@@ -241,6 +247,19 @@ void *standby_wait (int usable) {
 static int are_awake (void) { return njobs <= nwaiting - nsleeping; }
 
 
+/* Are there enough threads, if one is about to be free? In a row of jobs not, when
+** another one sleeps, or when none has been free for a while. With the lock held. */
+static int is_enough (void) {
+  if (nrow < ROW) return 1;
+  if (nwaiting == 0 && nlingers < ROW) {
+    nlingers++;
+    return 1;
+  }
+  nlingers = 0;
+  return 0;
+}
+
+
 /* Lets a thread that is about to wait take a job. With the lock held, but not
 ** meanwhile. */
 static void linger (void) {
@@ -253,20 +272,31 @@ static void linger (void) {
 }
 
 
+/* Notes when jobs come. With the lock held. */
+static void note_job (void) {
+  double now = clock_now();
+  quick = now - given < QUICK;
+  if (now - given >= BURST) nrow = nlingers = 0;
+  if (nrow < ROW) nrow++;
+  given = now;
+}
+
+
 int standby_give (void *job) {
-  int given, wake = 0;
+  int taken, wake = 0;
   mutex_lock(&lock);
-  given = njobs < nwaiting || (njobs < MAX_KEPT && atomic_get(&nsoon) > 0);
-  if (given) {
+  note_job();
+  taken = njobs < nwaiting || (njobs < MAX_KEPT && atomic_get(&nsoon) > 0);
+  if (taken) {
     jobs[njobs] = job;
     atomic_set(&njobs, njobs + 1);
-    if (!are_awake() && atomic_get(&nsoon) > 0) linger();
-    if (njobs > nwaiting) given = !take_back(job);
-    wake = given && !are_awake();
+    if (!are_awake() && atomic_get(&nsoon) > 0 && is_enough()) linger();
+    if (njobs > nwaiting) taken = !take_back(job);
+    wake = taken && !are_awake();
   }
   mutex_unlock(&lock);
   if (wake) cond_signal(&came);
-  return given;
+  return taken;
 }
 
 /* }====================================================== */
