@@ -173,7 +173,7 @@ static Message *control_message (lua_State *L, int op, uint64_t capability) {
   Message *m = message_new(0);
   if (m == NULL) luaL_error(L, "not enough memory");
   m->op = op;
-  m->capability = capability;
+  m->port = capability;
   return m;
 }
 
@@ -224,17 +224,14 @@ static int core_ping (lua_State *L) {
   State *S = state_of(L);
   Isolate *iso = control_isolate(L, 1);
   SendPort *p = sendport_check(L, S, 2);
-  Message *m, *reply;
+  Message *m;
   lua_settop(L, 3);
-  reply = encode(L, S, 3, ROOT_RESPONSE, p->id);
-  m = message_new(0);
-  if (m == NULL || !message_add_ref(m, p->box)) {
-    message_free(reply);
+  m = encode(L, S, 3, ROOT_RESPONSE, p->id);
+  if (!message_add_ref(m, p->box)) {
     message_free(m);
     return luaL_error(L, "not enough memory");
   }
   m->op = CONTROL_PING;
-  m->reply = reply;
   if (iso != NULL) mailbox_post_control(&iso->box, m);
   else message_free(m);
   return 0;

@@ -86,7 +86,6 @@ void message_let_go (Message *m) {
   int i;
   for (i = 0; i < m->nrefs; i++) shared_release(m->refs[i]);
   free(m->refs);
-  message_free(m->reply);
 }
 
 

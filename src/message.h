@@ -29,16 +29,16 @@ void shared_release (void *s);		/* NULL is fine */
 /*
 ** A message has one owner at a time: encoder, mailbox, taker. It is one block:
 ** this header, then its bytes; of a small one see spares.h. What it mentions
-** counts as referenced from before the send until after the decode.
+** counts as referenced from before the send until after the decode. One of a number
+** fits in one line of the processors' caches: two would take twice as long to get to
+** the other processor.
 */
 typedef struct Message {
   struct Message *next;		/* in the list of its owner */
-  uint64_t port;		/* the port it goes to, in its isolate */
+  uint64_t port;		/* the port it goes to, in its isolate; or a capability */
   Shared **refs;		/* what it mentions, or NULL */
   int nrefs;
   int op;			/* of a control message, see isolate.h */
-  uint64_t capability;		/* that a control message carries */
-  struct Message *reply;	/* a control message's answer, refs[0] its box */
   size_t size;			/* of the bytes */
   unsigned char bytes[];
 } Message;

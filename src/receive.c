@@ -217,13 +217,13 @@ static int receive_slice (lua_State *L, State *S) {
 ** else the list's end. */
 static Message **held (State *S, uint64_t capability) {
   Message **m = &S->pauses;
-  while (*m != NULL && (*m)->capability != capability) m = &(*m)->next;
+  while (*m != NULL && (*m)->port != capability) m = &(*m)->next;
   return m;
 }
 
 
 void receive_pause (State *S, Message *m) {
-  Message **place = held(S, m->capability);
+  Message **place = held(S, m->port);
   if (*place == NULL) *place = m;
   else message_free(m);  /* twice is once */
 }
@@ -246,22 +246,26 @@ static void named (lua_State *L, State *S, uint64_t id) {
 }
 
 
+/* A ping is the answer itself, for the mailbox that it mentions last. */
+static void send_back (Message *m) {
+  Shared *box = m->refs[--m->nrefs];
+  mailbox_post((Mailbox *)box, m);
+  shared_release(box);
+}
+
+
 /* Handles what is in the control lane, in order. May raise: a kill. */
 static void control (lua_State *L, State *S) {
   Message *m;
   while ((m = queue_pop(&S->control)) != NULL) {
     int op = m->op;
-    uint64_t capability = m->capability, port = m->port;
-    if (op == CONTROL_PING) {
-      Message *reply = m->reply;
-      m->reply = NULL;
-      mailbox_post((Mailbox *)m->refs[0], reply);
-    }
-    if (op == CONTROL_PAUSE) receive_pause(S, m);
+    uint64_t port = m->port;
+    if (op == CONTROL_PING) send_back(m);
+    else if (op == CONTROL_PAUSE) receive_pause(S, m);
     else message_free(m);
     switch (op) {
       case CONTROL_KILL: interrupt_self(L, S->isolate, STOP_KILL); break;
-      case CONTROL_RESUME: resume(S, capability); break;
+      case CONTROL_RESUME: resume(S, port); break;
       case CONTROL_NAMED: named(L, S, port); break;
     }
   }

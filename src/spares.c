@@ -24,12 +24,10 @@
 
 static Mutex lock = MUTEX_INIT;	/* guards all below */
 static Blocks *blocks;		/* where they come from; NULL without memory */
-static Message *batches;	/* each a list; the first of it links the next batch */
+static Spare *batches;		/* each a list; the first of it links the next batch */
 static int nbatches;
-static Message *loose;		/* a list of fewer than a batch */
+static Spare *loose;		/* a list of fewer than a batch */
 static int nloose;
-
-#define next_batch(m)	((m)->reply)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -42,16 +40,17 @@ static void open_blocks (void) {
 }
 
 
-static void push (Message **list, Message *m) {
-  m->next = *list;
-  *list = m;
+static void push (Spare **list, void *block) {
+  Spare *s = (Spare *)block;
+  s->next = *list;
+  *list = s;
 }
 
 
-static Message *pop (Message **list) {
-  Message *m = *list;
-  *list = m->next;
-  return m;
+static void *pop (Spare **list) {
+  Spare *s = *list;
+  *list = s->next;
+  return s;
 }
 
 
@@ -59,32 +58,32 @@ static Message *pop (Message **list) {
 ** Those of the process. All with the lock held.
 ** ======================================================= */
 
-static void free_list (Message *list) {
-  while (list != NULL) block_free(blocks, pop(&list), SPARE);
+static void free_list (Spare *list) {
+  while (list != NULL) block_free(blocks, pop(&list), SPARE_SIZE);
 }
 
 
-static void put_batch (Message *batch) {
+static void put_batch (Spare *batch) {
   if (nbatches == MAX_BATCHES) {
     free_list(batch);
     return;
   }
-  next_batch(batch) = batches;
+  batch->next_batch = batches;
   batches = batch;
   nbatches++;
 }
 
 
-static Message *take_batch (void) {
-  Message *batch = batches;
-  batches = next_batch(batch);
+static Spare *take_batch (void) {
+  Spare *batch = batches;
+  batches = batch->next_batch;
   nbatches--;
   return batch;
 }
 
 
-static void put (Message *m) {
-  push(&loose, m);
+static void put (void *block) {
+  push(&loose, block);
   if (++nloose < BATCH) return;
   put_batch(loose);
   loose = NULL;
@@ -93,14 +92,14 @@ static void put (Message *m) {
 
 
 /* One, a new one if none waits. NULL without memory. */
-static Message *take (void) {
+static void *take (void) {
   if (loose == NULL && nbatches > 0) {
     loose = take_batch();
     nloose = BATCH;
   }
   if (loose == NULL) {
     if (blocks == NULL) blocks = blocks_new(1);  /* there was no memory for it */
-    return blocks ? (Message *)block_new(blocks, SPARE) : NULL;
+    return blocks ? block_new(blocks, SPARE_SIZE) : NULL;
   }
   nloose--;
   return pop(&loose);
@@ -121,9 +120,9 @@ static int fetch (Spares *s) {
     s->count = BATCH;
   }
   while (s->count < s->fetched) {
-    Message *m = take();
-    if (m == NULL) break;
-    push(&s->first, m);
+    void *block = take();
+    if (block == NULL) break;
+    push(&s->first, block);
     s->count++;
   }
   mutex_unlock(&lock);
@@ -132,7 +131,7 @@ static int fetch (Spares *s) {
 
 
 Message *spares_new (Spares *s, size_t size) {
-  Message *m;
+  void *block;
   if (!is_small(size)) return message_new(size);
   if (s->first == NULL && s->more != NULL) {
     s->first = s->more;
@@ -140,10 +139,10 @@ Message *spares_new (Spares *s, size_t size) {
     s->more = NULL;
   }
   if (s->first == NULL && !fetch(s)) return NULL;
-  m = pop(&s->first);
+  block = pop(&s->first);
   s->count--;
   __builtin_prefetch(s->first, 1);  /* the receiver wrote it last, on its processor */
-  return message_init(m, size);
+  return message_init(block, size);
 }
 
 
@@ -178,19 +177,19 @@ void spares_free (Spares *s) {
 }
 
 
-Message *spare_take (void) {
-  Message *m;
+void *spare_take (void) {
+  void *block;
   pthread_once(&once, open_blocks);
   mutex_lock(&lock);
-  m = take();
+  block = take();
   mutex_unlock(&lock);
-  return m;
+  return block;
 }
 
 
-void spare_put (Message *m) {
+void spare_put (void *block) {
   mutex_lock(&lock);
-  put(m);
+  put(block);
   mutex_unlock(&lock);
 }
 

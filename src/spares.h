@@ -10,22 +10,29 @@
 #include "platform.h"
 
 
+/* What is in the memory of one. */
+typedef struct Spare {
+  struct Spare *next;		/* in a list */
+  struct Spare *next_batch;
+} Spare;
+
+
 /*
 ** Small messages that were read, kept for the next ones that are written: each
 ** state has some, and what it has too many of goes to others in batches. So most
 ** messages need no allocation, and no lock. All zeros: none.
 */
 typedef struct Spares {
-  Message *first;		/* a list */
+  Spare *first;			/* a list */
   int count;			/* of that list: a batch at most */
   int fetched;			/* how many new ones came last */
-  Message *more;		/* a batch, or NULL */
+  Spare *more;			/* a batch, or NULL */
 } Spares;
 
-#define SPARE	128		/* bytes: lines of the processors' caches */
+#define SPARE_SIZE	(2 * CACHE_LINE)
 
 /* Bytes of content that a small message has room for: a record of a few fields. */
-#define SMALL	(SPARE - offsetof(Message, bytes))
+#define SMALL	(SPARE_SIZE - offsetof(Message, bytes))
 
 /* Has a message of so many bytes such memory? */
 #define is_small(size)	(!MEMORY_CHECKED && (size) <= SMALL)
@@ -41,8 +48,8 @@ void spares_free (Spares *s);
 
 
 /* For message.c: one, which holds garbage, or NULL without memory; and its end. */
-Message *spare_take (void);
-void spare_put (Message *m);
+void *spare_take (void);
+void spare_put (void *block);
 
 /* Nobody has needed one for a while: the memory of those that no state has goes
 ** back. Any thread. */
