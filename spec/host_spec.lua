@@ -24,12 +24,13 @@ end
 local lua_flags = answer "pkg-config --cflags --libs lua5.4" or answer "pkg-config --cflags --libs lua-5.4"
   or "-I/usr/include/lua5.4 -llua5.4"
 
--- Compiles spec/host/NAME.c and returns the path of the program.
+-- Compiles spec/host/NAME.c and returns the path of the program. It exports its functions, as one that Lua is linked
+-- into has to.
 local built = {}
 local function build(name)
   if not built[name] then
     local program = helper.tempdir() .. "/" .. name
-    local command = ("%s -std=gnu11 -g -Wall -Wextra -Werror -o %s spec/host/%s.c %s -pthread")
+    local command = ("%s -std=gnu11 -g -Wall -Wextra -Werror -rdynamic -o %s spec/host/%s.c %s -pthread")
       :format(os.getenv "CC" or "cc", program, name, lua_flags)
     assert(os.execute(command), "cannot build: " .. command)
     built[name] = program
@@ -399,5 +400,13 @@ describe("a host with a handler of its own for the library's signal #host #signa
   it("may set the default again, or ignore the signal, and kills still work (pain 4)", function()
     play("signal", {turn, "default"}, "played\n")
     play("signal", {turn, "ignore"}, "played\n")
+  end)
+end)
+
+describe("a host #host", function()
+  -- A C module's functions that were found by name became the application's, if it had one of that name: the first
+  -- message ended in a crash.
+  it("may have functions that are called as ours", function()
+    play("namesakes", {(script [[ ready:send "on" ]])}, "played\n")
   end)
 end)

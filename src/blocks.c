@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
 #include "blocks.h"
 #include "large.h"
 #include "platform.h"

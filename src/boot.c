@@ -10,6 +10,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "boot.h"
 #include "core.h"
 #include "encode.h"

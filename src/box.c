@@ -9,6 +9,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "box.h"
 #include "platform.h"
 

@@ -8,6 +8,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "box.h"
 #include "channel.h"
 #include "channellib.h"

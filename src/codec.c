@@ -6,6 +6,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "codec.h"
 
 

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "hidden.h"
 #include "blocks.h"
 #include "common.h"
 #include "platform.h"

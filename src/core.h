@@ -26,6 +26,6 @@ int core_start (lua_State *L);
 int core_rights (lua_State *L);
 int core_abort (lua_State *L);
 
-int luaopen_isolate_core (lua_State *L);
+EXPORTED int luaopen_isolate_core (lua_State *L);
 
 #endif

@@ -19,6 +19,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "decoder.h"
 #include "outgrow.h"
 #include "platform.h"

@@ -10,6 +10,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "box.h"
 #include "decoder.h"
 #include "isolate.h"

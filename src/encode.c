@@ -14,6 +14,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "encoder.h"
 #include "port.h"
 

@@ -9,6 +9,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "encoder.h"
 #include "function.h"
 #include "platform.h"

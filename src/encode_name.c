@@ -8,6 +8,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "encoder.h"
 
 

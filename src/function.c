@@ -16,6 +16,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "function.h"
 #include "state.h"
 

@@ -14,6 +14,7 @@
 
 #include "lua.h"
 
+#include "hidden.h"
 #include "heap.h"
 #include "platform.h"
 

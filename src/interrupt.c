@@ -25,6 +25,7 @@
 
 #include "lua.h"
 
+#include "hidden.h"
 #include "interrupt.h"
 #include "platform.h"
 #include "signals.h"

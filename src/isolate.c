@@ -17,6 +17,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
+#include "hidden.h"
 #include "boot.h"
 #include "common.h"
 #include "encode.h"

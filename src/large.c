@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
 #include "large.h"
 #include "platform.h"
 

@@ -18,6 +18,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
+#include "hidden.h"
 #include "common.h"
 #include "interrupt.h"
 #include "platform.h"

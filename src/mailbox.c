@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "hidden.h"
 #include "mailbox.h"
 
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
 #include "large.h"
 #include "message.h"
 #include "outgrow.h"

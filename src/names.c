@@ -9,6 +9,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
+#include "hidden.h"
 #include "names.h"
 
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
 #include "nameserver.h"
 #include "platform.h"
 

@@ -14,6 +14,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "box.h"
 #include "encode.h"
 #include "parcel.h"

@@ -33,6 +33,9 @@
 #include <sys/syscall.h>
 #endif
 
+extern char **environ;  /* not in all systems' headers */
+
+#include "hidden.h"
 #include "platform.h"
 
 
@@ -279,7 +282,6 @@ static int open_pipe (int fd[2]) {
 
 /* Starts the shell, with 'fd' (if not -1) in place of its descriptor 'as'. */
 static int start_shell (const char *command, int fd, int as, pid_t *pid) {
-  extern char **environ;
   const char *const argv[] = {"sh", "-c", command, NULL};
   posix_spawnattr_t attr;
   posix_spawn_file_actions_t actions;

@@ -13,6 +13,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "encode.h"
 #include "port.h"
 

@@ -12,6 +12,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "interrupt.h"
 #include "isolate.h"
 #include "late.h"

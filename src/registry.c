@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include "hidden.h"
 #include "registry.h"
 
 

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "hidden.h"
 #include "signals.h"
 
 

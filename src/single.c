@@ -7,6 +7,7 @@
 
 #include "lua.h"
 
+#include "hidden.h"
 #include "decode.h"
 #include "encode.h"
 

@@ -12,6 +12,7 @@
 ** blocks: such a lock is taken before theirs.
 */
 
+#include "hidden.h"
 #include "large.h"
 #include "platform.h"
 #include "slab.h"

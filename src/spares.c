@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "hidden.h"
 #include "blocks.h"
 #include "platform.h"
 #include "spares.h"

@@ -18,6 +18,7 @@
 #include "lua.h"
 #include "lauxlib.h"
 
+#include "hidden.h"
 #include "boot.h"
 #include "platform.h"
 #include "slab.h"

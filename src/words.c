@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "hidden.h"
 #include "words.h"
 
 

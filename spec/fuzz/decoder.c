@@ -26,6 +26,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
+#include "../../src/hidden.h"
 #include "../../src/core.h"
 #include "../../src/decode.h"
 #include "../../src/encode.h"
