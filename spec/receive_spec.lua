@@ -585,3 +585,101 @@ describe("a task that waits for a message in C", function()
     assert.equal(42, result:await(GUARD))
   end)
 end)
+
+-- Of many small messages the memory took longer than all else: numbers and the like that nobody has taken yet share one.
+describe("numbers that wait", function()
+  before_each(alone.begin)
+  after_each(alone.check)
+
+  local function queued()
+    for _, it in ipairs(Isolate.list()) do
+      if it.name == "main" then return it.queued end
+    end
+  end
+
+  local function send_all(to, values)
+    for i = 1, values.n do to:send(values[i]) end
+  end
+
+  -- The next `n` messages.
+  local function take(port, n)
+    local values = { n = n }
+    for i = 1, n do values[i] = port:receive(GUARD) end
+    return values
+  end
+
+  it("come one by one, in order, with what was sent between them", function()
+    local port = alone.new_port()
+    local sent = table.pack(1, 2, 3, 4, 5, 6, 7, 8, 9, 1.5, 2.5, nil, nil, true, false, 10, "text", 11, 12, { 13 }, 14,
+      math.mininteger, math.maxinteger, -0.0, math.huge, nil, 15)
+    send_all(port.send_port, sent)
+    local got = take(port, sent.n)
+    assert.same(sent, got)
+    for i = 1, sent.n do assert.equal(math.type(sent[i]), math.type(got[i])) end
+  end)
+
+  it("go to their ports, wherever one changes to the other", function()
+    local ports = { alone.new_port(), alone.new_port() }
+    for i = 1, 60 do ports[i // 7 % 2 + 1].send_port:send(i) end
+    local rest = { {}, {} }
+    for i = 1, 60 do table.insert(rest[i // 7 % 2 + 1], i) end
+    for i = 2, 1, -1 do
+      for _, value in ipairs(rest[i]) do assert.equal(value, ports[i]:receive(GUARD)) end
+    end
+  end)
+
+  it("are counted one by one", function()
+    local port = alone.new_port()
+    for i = 1, 10 do port.send_port:send(i) end
+    assert.equal(10, queued())
+    take(port, 3)
+    assert.equal(7, queued())
+    port:close()
+    local last = alone.new_port()
+    last.send_port:send "the last"
+    assert.equal("the last", last:receive(GUARD))
+    assert.equal(0, queued())
+  end)
+
+  it("go to handlers one by one: one that closes its port hears no more", function()
+    local result = Isolate.run(function()
+      local port, log = Isolate.ReceivePort(), {}
+      for i = 1, 10 do port.send_port:send(i) end
+      port:listen(function(i)
+        log[#log + 1] = i
+        if i == 6 then port:close() end
+      end)
+      Isolate.sleep(0)
+      while not port.closed do Isolate.sleep(0.001) end
+      return table.concat(log, " ")
+    end)
+    assert.equal("1 2 3 4 5 6", result:await(GUARD))
+  end)
+
+  it("of several isolates come each in its order", function()
+    local port, n, each = alone.new_port(), 4, 500
+    for k = 1, n do
+      Isolate.spawn(function(to) for i = 1, each do to:send(k * 1000000 + i) end end, port.send_port)
+    end
+    local last = { 0, 0, 0, 0 }
+    for _ = 1, n * each do
+      local value = port:receive(GUARD)
+      local k = value // 1000000
+      assert.equal(last[k] + 1, value % 1000000)
+      last[k] = value % 1000000
+    end
+    assert.same({ each, each, each, each }, last)
+  end)
+
+  it("may be the answers to pings", function()
+    local port = alone.new_port()
+    local isolate = Isolate.spawn(function() Isolate.ReceivePort():receive() end)
+    for i = 1, 5 do isolate:ping(port.send_port, i) end
+    port.send_port:send "one of ours"
+    local got = take(port, 6)
+    table.sort(got, function(a, b) return tostring(a) < tostring(b) end)
+    assert.same({ n = 6, 1, 2, 3, 4, 5, "one of ours" }, got)
+    isolate:kill(Isolate.immediate)
+    isolate:join(GUARD)
+  end)
+end)

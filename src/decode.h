@@ -44,9 +44,9 @@ typedef struct Decoder {
 } Decoder;
 
 
-/* Pushes the value of a message that needs no decoder; false for others. Cannot
-** fail. */
-int decode_scalar (lua_State *L, const Message *m);
+/* Pushes the value of a message of these bytes, if it needs no decoder; else false.
+** Cannot fail. */
+int decode_scalar (lua_State *L, const unsigned char *bytes, size_t size);
 
 /* Is it a plain table? */
 int decode_is_plain (const Message *m);

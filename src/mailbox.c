@@ -80,14 +80,23 @@ void mailbox_destroy (Mailbox *box) {
 }
 
 
-/* Adds 'm' to one of the two lanes. The bell carries no data: it rings when
-** the box was empty, and the taker takes all there is. */
-static void post (Mailbox *box, Message *m, Queue *lane) {
+/* The last one, or NULL. */
+static Message *queue_last (const Queue *q) {
+  return q->head ? (Message *)(void *)((char *)q->tail - offsetof(Message, next)) : NULL;
+}
+
+
+/* Adds 'm' to one of the two lanes. Returns what is not in it: 'm' or NULL. The bell
+** carries no data: it rings when the box was empty, and the taker takes all there is. */
+static Message *post (Mailbox *box, Message *m, Queue *lane) {
   int doorbell = -1, first = 0;
   mutex_lock(&box->lock);
   if (!box->closed) {
-    queue_add(lane, m);
-    m = NULL;
+    Message *last = lane == &box->normal ? queue_last(lane) : NULL;
+    if (last == NULL || !message_join(last, m)) {
+      queue_add(lane, m);
+      m = NULL;
+    }
     if (lane == &box->control) atomic_set(&box->urgent, 1);
     else atomic_set(&box->posted, box->posted + 1);
     first = !atomic_swap(&box->waiting, 1);
@@ -98,17 +107,22 @@ static void post (Mailbox *box, Message *m, Queue *lane) {
     bell_ring(&box->bell);
     if (doorbell >= 0) doorbell_ring(doorbell);
   }
-  message_free(m);  /* the box was closed */
+  return m;
+}
+
+
+Message *mailbox_offer (Mailbox *box, Message *m) {
+  return post(box, m, &box->normal);
 }
 
 
 void mailbox_post (Mailbox *box, Message *m) {
-  post(box, m, &box->normal);
+  message_free(post(box, m, &box->normal));
 }
 
 
 void mailbox_post_control (Mailbox *box, Message *m) {
-  post(box, m, &box->control);
+  message_free(post(box, m, &box->control));
 }
 
 

@@ -53,6 +53,11 @@ void mailbox_destroy (Mailbox *box);	/* frees what it still holds */
 /* Adds 'm' and wakes the taker. Always takes ownership of 'm'; a closed box
 ** frees it. Cannot fail. Any thread. */
 void mailbox_post (Mailbox *box, Message *m);
+
+/* The same, but what need not be kept is returned, or NULL: the box was closed, or 'm'
+** has been joined to another one. */
+Message *mailbox_offer (Mailbox *box, Message *m);
+
 void mailbox_post_control (Mailbox *box, Message *m);
 
 /* Wakes the taker for something that is not a message. */

@@ -68,6 +68,17 @@ int message_add_ref (Message *m, void *shared) {
 }
 
 
+int message_join (Message *row, const Message *m) {
+  if (m->op != 1 || row->op == 0 || row->port != m->port ||
+      row->size != (size_t)row->op * m->size || !is_small(row->size + m->size))
+    return 0;
+  memcpy(row->bytes + row->size, m->bytes, m->size);
+  row->size += m->size;
+  row->op++;
+  return 1;
+}
+
+
 Message *message_copy (const Message *m, uint64_t port) {
   Message *copy = message_new(m->size);
   int i;

@@ -38,7 +38,7 @@ typedef struct Message {
   uint64_t port;		/* the port it goes to, in its isolate; or a capability */
   Shared **refs;		/* what it mentions, or NULL */
   int nrefs;
-  int op;			/* of a control message, see isolate.h */
+  int op;			/* of a control message, see isolate.h; else see 'join' */
   size_t size;			/* of the bytes */
   unsigned char bytes[];
 } Message;
@@ -49,6 +49,14 @@ Message *message_new (size_t size);
 /* It mentions 'shared' from now on (and counts it). 0, unchanged, without
 ** memory. */
 int message_add_ref (Message *m, void *shared);
+
+/*
+** Numbers and the like that nobody has taken yet travel together, for of many small
+** messages the memory takes longer than all else. The 'op' of such a message says how
+** many it is: so many times as many bytes. (0: it cannot be joined. In a channel 'op' is
+** the priority.) If 'm' can go with 'row', its bytes are added, and it is free again.
+*/
+int message_join (Message *row, const Message *m);
 
 /* A copy of it for another port; NULL without memory. */
 Message *message_copy (const Message *m, uint64_t port);

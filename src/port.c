@@ -170,7 +170,8 @@ static int sendport_send (lua_State *L) {
   if (p == NULL) return bad_self(L, "send");
   lua_settop(L, 2);
   m = encode(L, S, 2, ROOT_MESSAGE, usable(L, p)->id);
-  mailbox_post(p->box, m);
+  m = mailbox_offer(p->box, m);
+  if (m != NULL) spares_keep(&S->spares, m);
   return 0;
 }
 

@@ -250,6 +250,7 @@ static void named (lua_State *L, State *S, uint64_t id) {
 /* A ping is the answer itself, for the mailbox that it mentions last. */
 static void send_back (Message *m) {
   Shared *box = m->refs[--m->nrefs];
+  m->op = 0;
   mailbox_post((Mailbox *)box, m);
   shared_release(box);
 }
@@ -315,11 +316,33 @@ static int wait (lua_State *L, State *S, double deadline) {
 }
 
 
-/* Takes the first message out of the inbox. */
-static Message *next_message (State *S) {
+static void note_handled (State *S, int n) {
   Mailbox *box = &S->isolate->box;
-  atomic_set(&box->handled, box->handled + 1);
+  atomic_set(&box->handled, box->handled + (unsigned int)n);
+}
+
+
+/* Takes the first message out of the inbox, with all that is joined to it. */
+static Message *next_message (State *S) {
+  int n = S->inbox.head->op;
+  note_handled(S, n > 0 ? n - S->joined : 1);
+  S->joined = 0;
   return queue_pop(&S->inbox);
+}
+
+
+/* Takes the first message in the inbox, or the next of those that are joined to it, and
+** pushes its value, if it is a scalar. (Without a decoder that takes half of the time.) */
+static int receive_scalar (lua_State *L, State *S) {
+  const Message *m = S->inbox.head;
+  size_t size = m->op > 1 ? m->size / (size_t)m->op : m->size;
+  if (!decode_scalar(L, m->bytes + (size_t)S->joined * size, size)) return 0;
+  if (S->joined + 1 < m->op) {
+    note_handled(S, 1);
+    S->joined++;
+  }
+  else spares_keep(&S->spares, next_message(S));
+  return 1;
 }
 
 
@@ -374,14 +397,12 @@ static int push_handler (lua_State *L, uint64_t port) {
 
 
 /* Takes the first message in the inbox, which is not to be built in slices.
-** Pushes what 'receive_small' does. (Without a decoder a number takes half of the
-** time.) */
+** Pushes what 'receive_small' does. */
 static int receive_first (lua_State *L, State *S) {
   Decoder *d;
   int n;
   lua_pushboolean(L, 1);
-  if (decode_scalar(L, S->inbox.head)) {
-    spares_keep(&S->spares, next_message(S));
+  if (receive_scalar(L, S)) {
     ring_for_rest(S);
     return 2;
   }
@@ -452,15 +473,14 @@ int receive_take (lua_State *L) {
 ** fields: the message waits for 'unbuilt' then. */
 static int receive_plain (lua_State *L, State *S) {
   Message *m = S->inbox.head;
-  if (decode_scalar(L, m)) next_message(S);
-  else if (decode_is_plain(m) && S->unbuilt == NULL) {
+  if (!receive_scalar(L, S)) {
+    if (!decode_is_plain(m) || S->unbuilt != NULL) return 0;
     S->unbuilt = next_message(S);
     S->unbuilt_by = L;
     decode_plain(L, S, m);
     S->unbuilt = NULL;
+    spares_keep(&S->spares, m);
   }
-  else return 0;
-  spares_keep(&S->spares, m);
   ring_for_rest(S);
   return 1;
 }

@@ -33,7 +33,9 @@ static Message *single_of (Message *m, enum Tag tag, uint64_t port) {
 static Message *single (Spares *spares, enum Tag tag, const void *bytes, size_t n,
                         uint64_t port) {
   Message *m = single_of(spares_new(spares, HEADER_SIZE + 1 + n), tag, port);
-  if (m != NULL && n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
+  if (m == NULL) return NULL;
+  if (n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
+  m->op = 1;  /* it may be joined to others */
   return m;
 }
 
@@ -92,13 +94,13 @@ Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
 ** Reading
 ** ======================================================= */
 
-int decode_scalar (lua_State *L, const Message *m) {
-  const unsigned char *p = m->bytes + HEADER_SIZE;
+int decode_scalar (lua_State *L, const unsigned char *bytes, size_t size) {
+  const unsigned char *p = bytes + HEADER_SIZE;
   uint64_t names;
   uint32_t count;
-  if (m->size <= HEADER_SIZE) return 0;
-  memcpy(&names, m->bytes, sizeof(names));
-  memcpy(&count, m->bytes + sizeof(names), sizeof(count));
+  if (size <= HEADER_SIZE) return 0;
+  memcpy(&names, bytes, sizeof(names));
+  memcpy(&count, bytes + sizeof(names), sizeof(count));
   if (names != 0 || count != 1) return 0;
   switch (*p++) {
     case T_NIL: lua_pushnil(L); return 1;
@@ -106,14 +108,14 @@ int decode_scalar (lua_State *L, const Message *m) {
     case T_TRUE: lua_pushboolean(L, 1); return 1;
     case T_INT8: {
       int64_t i;
-      if (m->size != HEADER_SIZE + 1 + sizeof(i)) return 0;
+      if (size != HEADER_SIZE + 1 + sizeof(i)) return 0;
       memcpy(&i, p, sizeof(i));
       lua_pushinteger(L, (lua_Integer)i);
       return 1;
     }
     case T_FLOAT: {
       lua_Number x;
-      if (m->size != HEADER_SIZE + 1 + sizeof(x)) return 0;
+      if (size != HEADER_SIZE + 1 + sizeof(x)) return 0;
       memcpy(&x, p, sizeof(x));
       lua_pushnumber(L, x);
       return 1;
