@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua.h"
+
 #include "hidden.h"
 #include "channel.h"
 

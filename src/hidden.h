@@ -7,7 +7,7 @@
 ** place: the linker prefers the application's. So ours are not to be found by name.
 **
 ** Each source includes this after the system's headers and Lua's, before our own. Those
-** that our own include come first here.
+** of the system that our own include come first here.
 */
 
 #ifndef hidden_h
@@ -20,8 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "lua.h"
 
 #if defined(__GNUC__)
 #pragma GCC visibility push(hidden)

@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include "lua.h"
+
 #include "hidden.h"
 #include "registry.h"
 
