@@ -145,7 +145,8 @@ void mailbox_take (Mailbox *box, Queue *normal, Queue *control) {
 
 
 int mailbox_queued (Mailbox *box) {
-  return (int)(atomic_get(&box->posted) - atomic_get(&box->handled));
+  unsigned int handled = atomic_get(&box->handled);  /* first: it never overtakes */
+  return (int)(atomic_get(&box->posted) - handled);
 }
 
 
