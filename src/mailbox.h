@@ -67,7 +67,8 @@ void mailbox_wake (Mailbox *box);
 ** 'normal' is empty or there is a control message. */
 void mailbox_take (Mailbox *box, Queue *normal, Queue *control);
 
-/* How many normal messages are not yet handled; never fewer than there are. Any thread. */
+/* How many normal messages are not yet handled; not fewer than there are. Any
+** thread. */
 int mailbox_queued (Mailbox *box);
 
 /* The taker: looks for a moment, if that has been worth it lately. True if

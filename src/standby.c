@@ -65,7 +65,7 @@ static Cond came;		/* a job, and all who wait were asleep */
 static double given;		/* when the last job came */
 static int quick;		/* did it come soon after the one before? */
 static int nrow;		/* jobs since the last rest */
-static int nlingers;		/* in a row, since the last thread more */
+static int nlingers;		/* in this row, since it got another thread */
 static Ready *ready;
 static int nready;		/* those that are being made, too */
 static int wanted;		/* how many; one more each time none is left */
@@ -248,9 +248,9 @@ void *standby_wait (int usable) {
 static int are_awake (void) { return njobs <= nwaiting - nsleeping; }
 
 
-/* Are there enough threads, if one is about to be free? In a row of jobs not, when
-** another one sleeps, or when none has been free for a while. With the lock held. */
-static int is_enough (void) {
+/* A thread is about to be free: is it worth to wait for that? In a row of jobs not when
+** another one sleeps, nor again and again. With the lock held. */
+static int worth_lingering (void) {
   if (nrow < ROW) return 1;
   if (nwaiting == 0 && nlingers < ROW) {
     nlingers++;
@@ -291,7 +291,7 @@ int standby_give (void *job) {
   if (taken) {
     jobs[njobs] = job;
     atomic_set(&njobs, njobs + 1);
-    if (!are_awake() && atomic_get(&nsoon) > 0 && is_enough()) linger();
+    if (!are_awake() && atomic_get(&nsoon) > 0 && worth_lingering()) linger();
     if (njobs > nwaiting) taken = !take_back(job);
     wake = taken && !are_awake();
   }

@@ -37,7 +37,7 @@ typedef struct State {
   Spares spares;
   uint64_t straight;		/* the last port that a handler was found for */
   Queue inbox;			/* taken from the mailbox, not yet handled */
-  int joined;			/* so many of those that are its first message were */
+  int joined;			/* how many of its first message were handled */
   Message *unbuilt;		/* is being built unprotected, or could not be … */
   lua_State *unbuilt_by;	/* … by this coroutine */
   Queue control;
