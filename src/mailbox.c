@@ -64,7 +64,7 @@ void mailbox_init (Mailbox *box, void (*destroy) (Shared *)) {
   box->waiting = 0;
   box->posted = box->handled = 0;
   box->names = 0;
-  box->quick = 0;
+  box->quick[0] = box->quick[1] = 0;
   box->spins_at = -1;
   box->doorbell = box->doorbell_in = -1;
   bell_init(&box->bell);
@@ -154,7 +154,8 @@ int mailbox_queued (Mailbox *box) {
 ** Waiting
 ** ======================================================= */
 
-/* It spins after so many waits in a row that were quick. */
+/* It spins after so many waits in a row that were quick. Who asks now and then, and has
+** quick answers, has long waits between them: those are counted apart. */
 #define QUICK_WAITS	2
 
 
@@ -170,10 +171,10 @@ static int spinning_pays (void) {
 }
 
 
-int mailbox_spin (Mailbox *box, const int *stop, double deadline) {
+int mailbox_spin (Mailbox *box, int asked, const int *stop, double deadline) {
   double end;
   int turns = 0, found;
-  if (box->quick < QUICK_WAITS || !spinning_pays()) return 0;
+  if (box->quick[asked] < QUICK_WAITS || !spinning_pays()) return 0;
   end = clock_now() + SPIN;
   if (end > deadline) return 0;
   atomic_set(&box->spins_at, processor());
@@ -190,7 +191,7 @@ int mailbox_is_near (Mailbox *box) {
 }
 
 
-int mailbox_wait (Mailbox *box, const int *stop, double deadline) {
+int mailbox_wait (Mailbox *box, int asked, const int *stop, double deadline) {
   double begin;
   int result;
   if (atomic_get(&box->waiting) || atomic_get(stop)) return BELL_RUNG;
@@ -204,8 +205,8 @@ int mailbox_wait (Mailbox *box, const int *stop, double deadline) {
     return BELL_RUNG;
   }
   result = bell_wait(&box->bell, deadline);
-  if (result != BELL_RUNG || clock_now() - begin > QUICK) box->quick = 0;
-  else if (box->quick < QUICK_WAITS) box->quick++;
+  if (result != BELL_RUNG || clock_now() - begin > QUICK) box->quick[asked] = 0;
+  else if (box->quick[asked] < QUICK_WAITS) box->quick[asked]++;
   return result;
 }
 

@@ -33,7 +33,8 @@ typedef struct Mailbox {
   int urgent;			/* atomic: something is in 'control' */
   int closed;
   int names;			/* atomic: how many its ports have, see nameserver.c */
-  int quick;			/* the taker's: so many waits in a row were short */
+  int quick[2];			/* the taker's: so many waits in a row were short; */
+				/* [1]: of those after it had sent something */
   int doorbell, doorbell_in;	/* -1 until somebody asks */
   Bell bell;
   char before[CACHE_LINE];
@@ -72,15 +73,15 @@ void mailbox_take (Mailbox *box, Queue *normal, Queue *control);
 int mailbox_queued (Mailbox *box);
 
 /* The taker: looks for a moment, if that has been worth it lately. True if
-** something is there now, or '*stop' is set. */
-int mailbox_spin (Mailbox *box, const int *stop, double deadline);
+** something is there now, or '*stop' is set. 'asked': it may be an answer. */
+int mailbox_spin (Mailbox *box, int asked, const int *stop, double deadline);
 
 /* May the taker, if it waits, need this processor to go on? Any thread. */
 int mailbox_is_near (Mailbox *box);
 
 /* The taker: sleeps until something is there or '*stop' is set (BELL_RUNG),
 ** until 'deadline', or a signal. */
-int mailbox_wait (Mailbox *box, const int *stop, double deadline);
+int mailbox_wait (Mailbox *box, int asked, const int *stop, double deadline);
 
 /* No more messages; those queued are freed. */
 void mailbox_close (Mailbox *box);

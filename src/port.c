@@ -171,6 +171,7 @@ static int sendport_send (lua_State *L) {
   lua_settop(L, 2);
   m = encode(L, S, 2, ROOT_MESSAGE, usable(L, p)->id);
   m = mailbox_offer(p->box, m);
+  S->asked = 1;
   if (m != NULL) spares_keep(&S->spares, m);
   return 0;
 }

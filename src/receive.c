@@ -293,7 +293,7 @@ static void mirror_hook (lua_State *L, State *S, lua_Hook before) {
 static int wait (lua_State *L, State *S, double deadline) {
   Isolate *iso = S->isolate;
   lua_Hook before;
-  int result, paused = S->pauses != NULL;
+  int result, asked = S->asked, paused = S->pauses != NULL;
   const int *stop = &iso->stop;
   if (deadline <= 0 && !paused) return 0;
   if (iso->ending)
@@ -306,9 +306,10 @@ static int wait (lua_State *L, State *S, double deadline) {
     stop = &not;
     if (iso->grace_end < deadline) deadline = iso->grace_end;
   }
-  if (mailbox_spin(&iso->box, stop, deadline)) result = BELL_RUNG;
+  S->asked = 0;
+  if (mailbox_spin(&iso->box, asked, stop, deadline)) result = BELL_RUNG;
   else if (lua_gethook(S->main) != before) result = BELL_SIGNAL;  /* came meanwhile */
-  else result = mailbox_wait(&iso->box, stop, deadline);
+  else result = mailbox_wait(&iso->box, asked, stop, deadline);
   atomic_set(&iso->state, ISOLATE_RUNNING);
   interrupt_check(L, iso);
   if (result == BELL_SIGNAL) mirror_hook(L, S, before);
@@ -318,6 +319,7 @@ static int wait (lua_State *L, State *S, double deadline) {
 
 static void note_handled (State *S, int n) {
   Mailbox *box = &S->isolate->box;
+  S->asked = 0;
   atomic_set(&box->handled, box->handled + (unsigned int)n);
 }
 
@@ -620,7 +622,7 @@ static int has_waiting (State *S) {
 }
 
 
-int receive_more (State *S) { return has_waiting(S) || S->isolate->box.quick > 0; }
+int receive_more (State *S) { return has_waiting(S) || S->isolate->box.quick[S->asked] > 0; }
 
 
 int receive_pending (lua_State *L) {

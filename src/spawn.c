@@ -181,6 +181,7 @@ int core_start (lua_State *L) {
     lua_pushfstring(L, "cannot start a thread: %s", strerror(error));
     return 2;
   }
+  state_of(L)->asked = 1;
   lua_pushboolean(L, 1);
   return 1;
 }

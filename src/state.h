@@ -30,6 +30,7 @@ typedef struct State {
   Names names;
   int alive;			/* how many things keep the isolate alive */
   int looping;			/* loop.lua is loaded */
+  int asked;			/* it has sent something, and had nothing since */
   const void *globals;		/* identity of the globals table */
   const void *sendport_class;	/* identities of our metatables */
   const void *capability_class;

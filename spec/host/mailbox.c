@@ -49,7 +49,7 @@ static void *taker (void *arg) {
   queue_init(&control);
   while (left > 0) {
     Message *m;
-    mailbox_wait(&box, &never, NEVER);
+    mailbox_wait(&box, 0, &never, NEVER);
     mailbox_take(&box, &normal, &control);
     while ((m = queue_pop(&normal)) != NULL) {
       int k;
