@@ -38,7 +38,7 @@ typedef struct Message {
   uint64_t port;		/* the port it goes to, in its isolate; or a capability */
   Shared **refs;		/* what it mentions, or NULL */
   int nrefs;
-  int op;			/* of a control message, see isolate.h; else see 'join' */
+  int op;			/* of a control message, see isolate.h; else message_join */
   size_t size;			/* of the bytes */
   unsigned char bytes[];
 } Message;
