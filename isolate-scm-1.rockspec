@@ -46,6 +46,7 @@ build = {
         "src/encode_transfer.c",
         "src/function.c",
         "src/heap.c",
+        "src/hold.c",
         "src/interrupt.c",
         "src/isolate.c",
         "src/large.c",

@@ -143,6 +143,20 @@ describe("a host with several states #host #signal", function()
     play("reload", {script(kinds[2][2]), math.max(20, 500 * helper.stress) // 1 | 0}, "played\n")
   end)
 
+  -- Lua calls no finalizer for what a finalizer makes while the state is being closed: the channel stayed in memory, with
+  -- what was in it, and so did isolates that were started then.
+  it("lets go of what finalizers made while it was being closed", function()
+    play("reload", {[[
+      local Isolate = require "isolate"
+      function turn() assert(Isolate.run(function() return 42 end):await(10) == 42) end
+      last = setmetatable({}, {__gc = function()
+        local channel = Isolate.Channel()
+        assert(channel:send(("x"):rep(1 << 16)))
+        Isolate.spawn(function() end)
+      end})
+    ]], 100}, "played\n")
+  end)
+
   it("unloads it while a thread of an earlier state is still in a long C call (pains 3, 33)", function()
     local dir = helper.tempdir()
     play("reload", {([[

@@ -31,9 +31,8 @@ static Channel *check (lua_State *L) {
 
 int channellib_new (lua_State *L) {
   lua_Integer capacity = luaL_optinteger(L, 1, 0);
-  Shared **box = box_new(L);
+  Shared **box = box_new(L, state_of(L));
   Channel *ch = channel_new((size_t)capacity);
-  state_of(L);
   if (ch == NULL) return luaL_error(L, "not enough memory");
   *box = &ch->shared;
   ch->id = unique_id();
@@ -98,7 +97,7 @@ int channellib_take (lua_State *L) {
   Parcel *hand;
   int why, n;
   interrupt_check(L, iso);
-  hand = parcel_empty(L);
+  hand = parcel_empty(L, S);
   hand->m = channel_take(ch, seat, &why);
   if (hand->m == NULL) {
     luaL_pushfail(L);

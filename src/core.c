@@ -16,6 +16,7 @@
 #include "core.h"
 #include "decode.h"
 #include "encode.h"
+#include "hold.h"
 #include "interrupt.h"
 #include "isolate.h"
 #include "late.h"
@@ -340,7 +341,7 @@ static int core_name_find (lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 1, &len);
   uint64_t port = 0;
-  Shared **box = box_new(L);
+  Shared **box = box_new(L, S);
   Mailbox *mailbox = nameserver_next(name, len, &port);
   if (mailbox == NULL) return 0;
   *box = &mailbox->shared;
@@ -629,7 +630,7 @@ static void list_usage (lua_State *L, const State *S, Isolate *iso) {
 static int core_list (lua_State *L) {
   static const char *const states[] = {"running", "idle", "paused"};
   State *S = state_of(L);
-  Shared **box = box_new(L);
+  Shared **box = box_new(L, S);
   Isolate *iso;
   uint64_t id = 0;
   int n = 0;
@@ -673,7 +674,7 @@ static int state_gc (lua_State *L) {
       lua_pcall(L, 0, 0, 0);
     isolate_end_main(iso);
   }
-  port_close(S);
+  hold_close(S);
   channellib_end(S);
   queue_free(&S->inbox);
   queue_free(&S->control);

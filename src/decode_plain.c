@@ -151,7 +151,7 @@ void read_leaf (lua_State *L, Decoder *d, enum Tag tag) {
       break;
     }
     case T_SENDPORT: read_sendport(L, d); break;
-    case T_SHARED: box_push(L, get_ref(L, d)); break;
+    case T_SHARED: box_push(L, d->S, get_ref(L, d)); break;
     case T_CAPABILITY: capability_push(L, get_u64(L, d)); break;
     default: damaged(L);
   }

@@ -15,6 +15,7 @@
 #include "lauxlib.h"
 
 #include "hidden.h"
+#include "box.h"
 #include "encoder.h"
 #include "port.h"
 
@@ -237,7 +238,7 @@ static int put_userdata (Encoder *E) {
     put_tagged(E, T_CAPABILITY, &c->id, sizeof(c->id));
   }
   else if (class == E->S->box_class) {
-    Shared *it = *(Shared **)lua_touserdata(L, -2);
+    Shared *it = box_get(L, -2);
     int ref = it ? writer_ref(&E->w, it) : -1;
     uint32_t index = (uint32_t)ref;
     if (it == NULL) luaL_error(L, "isolate: this Lua state is closing");

@@ -29,8 +29,8 @@ static void parcel_destroy (Shared *shared) {
 }
 
 
-Parcel *parcel_empty (lua_State *L) {
-  Shared **box = box_new(L);
+Parcel *parcel_empty (lua_State *L, State *S) {
+  Shared **box = box_new(L, S);
   Parcel *p = (Parcel *)calloc(1, sizeof(*p));
   if (p == NULL) luaL_error(L, "not enough memory");
   p->shared.refs = 1;
@@ -47,7 +47,7 @@ Parcel *parcel_check (lua_State *L, int arg) {
 
 
 Parcel *parcel_new (lua_State *L, State *S, int first, int roots) {
-  Parcel *p = parcel_empty(L);
+  Parcel *p = parcel_empty(L, S);
   lua_insert(L, first);
   p->m = encode(L, S, first + 1, (Roots)roots, 0);
   lua_settop(L, first);

@@ -20,7 +20,7 @@ typedef struct Parcel {
 } Parcel;
 
 /* Pushes a box with a parcel for a message that is still to come. */
-Parcel *parcel_empty (lua_State *L);
+Parcel *parcel_empty (lua_State *L, State *S);
 
 /* The parcel in the box at 'arg', or an argument error. */
 Parcel *parcel_check (lua_State *L, int arg);

@@ -7,7 +7,6 @@
 */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -15,6 +14,7 @@
 
 #include "hidden.h"
 #include "encode.h"
+#include "hold.h"
 #include "port.h"
 
 
@@ -25,42 +25,9 @@
 const char PROXIES_KEY = 0;
 
 
-/*
-** The reference of a SendPort. It is not in the userdata, for Lua frees that
-** without a call of its finalizer where it has no memory or C stack for the
-** call: then this one stays until the state is closed.
-*/
-typedef struct Hold {
-  Mailbox *box;			/* counted */
-  struct Hold *next;		/* in the list of the State */
-  struct Hold **link;		/* what points to it there */
-} Hold;
-
-
 uint64_t unique_id (void) {
   static uint64_t last = 0;  /* atomic */
   return atomic_add(&last, 1);
-}
-
-
-/* A reference to 'box' for one more SendPort; NULL without memory. */
-static Hold *hold (State *S, Mailbox *box) {
-  Hold *h = (Hold *)malloc(sizeof(*h));
-  if (h == NULL) return NULL;
-  h->box = (Mailbox *)shared_retain(box);
-  h->next = S->holds;
-  h->link = &S->holds;
-  if (h->next != NULL) h->next->link = &h->next;
-  S->holds = h;
-  return h;
-}
-
-
-static void let_go (Hold *h) {
-  *h->link = h->next;
-  if (h->next != NULL) h->next->link = h->link;
-  if (!process_forked()) shared_release(h->box);
-  free(h);
 }
 
 
@@ -94,8 +61,9 @@ void sendport_push (lua_State *L, State *S, Mailbox *box, uint64_t id) {
   p->box = box;
   p->id = id;
   p->dying = 0;
-  p->hold = hold(S, box);
+  p->hold = hold_new(S);
   if (p->hold == NULL) luaL_error(L, "not enough memory");
+  p->hold->it = (Shared *)shared_retain(box);
   enter(L, id, SENDPORT);
 }
 
@@ -186,11 +154,6 @@ static int sendport_tostring (lua_State *L) {
 }
 
 
-void port_close (State *S) {
-  while (S->holds != NULL) let_go(S->holds);
-}
-
-
 /* Lets go in the cycle after the one that finds it dead: finalizers of other
 ** objects that die with it may send through it still. */
 static int sendport_gc (lua_State *L) {
@@ -198,7 +161,7 @@ static int sendport_gc (lua_State *L) {
   if (p->box == NULL) return 0;
   if (p->dying) {
     p->box = NULL;
-    let_go(p->hold);
+    hold_free(p->hold);
   }
   else {
     p->dying = 1;

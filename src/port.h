@@ -41,8 +41,4 @@ Capability *capability_test (lua_State *L, State *S, int idx);
 /* Makes the two metatables; the State is at the top. */
 void port_open (lua_State *L, State *S);
 
-/* Lets go of what the SendPorts of this state refer to. Lua calls no finalizer
-** for those that were made while the state was being closed. */
-void port_close (State *S);
-
 #endif

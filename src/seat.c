@@ -38,15 +38,13 @@ int seat_return (Seat *seat, uint64_t job) {
 
 
 static Seat *check (lua_State *L) {
-  state_of(L);
   return (Seat *)box_check(L, 1, seat_destroy, "Seat");
 }
 
 
 int seatlib_new (lua_State *L) {
-  Shared **box = box_new(L);
+  Shared **box = box_new(L, state_of(L));
   Seat *seat = (Seat *)calloc(1, sizeof(*seat));
-  state_of(L);
   if (seat == NULL) return luaL_error(L, "not enough memory");
   seat->shared.refs = 1;
   seat->shared.destroy = seat_destroy;

@@ -111,7 +111,7 @@ int core_spawn (lua_State *L) {
   State *S = state_of(L);
   const char *kind = luaL_checkstring(L, 2);
   Roots roots = strcmp(kind, "call") == 0 ? ROOT_CALL : ROOT_SPAWN;
-  Shared **box = box_new(L);
+  Shared **box = box_new(L, S);
   Isolate *iso;
   lua_replace(L, 2);
   iso = isolate_new(luaL_checkstring(L, 3), S->isolate->root);

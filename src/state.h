@@ -25,7 +25,7 @@ typedef struct State {
   struct Decoder *decoder;	/* the same */
   struct Encoder *kept_encoder;	/* what the registry holds for that */
   struct Decoder *kept_decoder;
-  struct Hold *holds;		/* of all its SendPorts, see port.c */
+  struct Hold *holds;		/* of its userdata, see hold.h */
   struct Wait *waits;		/* for channels, see channellib.c */
   Names names;
   int alive;			/* how many things keep the isolate alive */
