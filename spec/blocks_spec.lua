@@ -3,16 +3,14 @@
 -- (spec/host/blocks.c); and what a program sees of it, that memory goes back to
 -- the system.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 describe("The allocator #host", function()
   local program
 
   setup(function()
-    program = helper.tempdir() .. "/blocks"
-    local command = ("%s -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wl,--wrap=malloc,--wrap=realloc -o %s"
-      .. " spec/host/blocks.c src/blocks.c src/slab.c -pthread"):format(os.getenv "CC" or "cc", program)
-    assert(os.execute(command), "cannot build: " .. command)
+    program = compile.program("blocks", "-O1 -Wl,--wrap=malloc,--wrap=realloc src/blocks.c src/slab.c")
   end)
 
   local function play(rounds, refusing)

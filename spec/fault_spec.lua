@@ -7,6 +7,7 @@
 --
 -- ISOLATE_STRESS=1 tries every call, which takes minutes; else a sample.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 local stress = helper.stress >= 1
@@ -14,19 +15,7 @@ local stress = helper.stress >= 1
 -- Builds spec/host/fault.c; returns the directory of fault.so. (Small blocks of
 -- isolates come from slabs, but under the address sanitizer from malloc: there each
 -- of them is refused.)
-local built
-local function build()
-  if built then return built end
-  local dir = helper.tempdir()
-  local pipe <close> = assert(io.popen("pkg-config --cflags lua5.4 2>/dev/null"
-    .. " || pkg-config --cflags lua-5.4 2>/dev/null"))
-  local flags = pipe:read() or "-I/usr/include/lua5.4"
-  local command = ("%s -std=gnu11 -g -O1 -Wall -Wextra -Werror -shared -fPIC -Wl,-z,lazy"
-    .. " -o %s/fault.so spec/host/fault.c %s -pthread -ldl"):format(os.getenv "CC" or "cc", dir, flags)
-  assert(os.execute(command), "cannot build: " .. command)
-  built = dir
-  return dir
-end
+local function build() return compile.library("fault", "-O1 -Wl,-z,lazy -ldl") end
 
 -- Runs a program with the library preloaded; before a sanitizer's, if there is one.
 -- `opts.alone`: it has nothing of isolate's yet.

@@ -3,16 +3,10 @@
 -- thread and on many, closed in any order while their isolates run (pains 3,
 -- 33); a host that forks (pain 40); a host with a signal handler of its own.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 local GUARD = 30 * helper.slow -- seconds
-
--- The first line that a command prints, or nil when it fails.
-local function answer(command)
-  local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
-  local line = pipe:read()
-  return pipe:close() and line
-end
 
 local function quoted(s) return "'" .. s:gsub("'", [['\'']]) .. "'" end
 
@@ -21,22 +15,8 @@ local function environment()
   return ("LUA_PATH_5_4=%s LUA_CPATH_5_4=%s"):format(quoted(package.path), quoted(package.cpath))
 end
 
-local lua_flags = answer "pkg-config --cflags --libs lua5.4" or answer "pkg-config --cflags --libs lua-5.4"
-  or "-I/usr/include/lua5.4 -llua5.4"
-
--- Compiles spec/host/NAME.c and returns the path of the program. It exports its functions, as one that Lua is linked
--- into has to.
-local built = {}
-local function build(name)
-  if not built[name] then
-    local program = helper.tempdir() .. "/" .. name
-    local command = ("%s -std=gnu11 -g -Wall -Wextra -Werror -rdynamic -o %s spec/host/%s.c %s -pthread")
-      :format(os.getenv "CC" or "cc", program, name, lua_flags)
-    assert(os.execute(command), "cannot build: " .. command)
-    built[name] = program
-  end
-  return built[name]
-end
+-- A host exports its functions, as a program that Lua is linked into has to.
+local function build(name) return compile.program(name, "-rdynamic " .. compile.lua) end
 
 -- In the child of a fork the search for leaks cannot stop threads, which stayed with
 -- the parent, and the sanitizer's own locks are as they were.
@@ -318,11 +298,7 @@ end)
 describe("a program that forks #host", function()
   local path                         -- where the module is
   setup(function()
-    local dir = helper.tempdir()
-    local flags = answer "pkg-config --cflags lua5.4" or answer "pkg-config --cflags lua-5.4" or "-I/usr/include/lua5.4"
-    assert(os.execute(("%s -shared -fPIC -std=gnu11 -Wall -Wextra -Werror %s -o %s/forking.so spec/host/forking.c")
-      :format(os.getenv "CC" or "cc", flags, dir)))
-    path = dir .. "/?.so;" .. package.cpath
+    path = compile.library "forking" .. "/?.so;" .. package.cpath
   end)
 
   -- Runs `body` in the child of a fork made by `where`; how it ended, and its stderr.

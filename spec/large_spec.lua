@@ -2,6 +2,7 @@
 -- Large blocks (src/large.c): the next message, or string, takes the memory of one
 -- before; what nobody takes goes back to the system.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 -- Runs `code` in a child process: what it prints. It has these functions:
@@ -139,11 +140,7 @@ describe("Large blocks #host", function()
 
   -- Where `require "forking"` finds spec/host/forking.c.
   local function with_forking()
-    local dir = helper.tempdir()
-    local flags = io.popen("pkg-config --cflags lua5.4 2>/dev/null || echo -I/usr/include/lua5.4"):read()
-    assert(os.execute(("%s -shared -fPIC -std=gnu11 %s -o %s/forking.so spec/host/forking.c")
-      :format(os.getenv "CC" or "cc", flags, dir)))
-    return {LUA_CPATH_5_4 = dir .. "/?.so;" .. package.cpath}
+    return {LUA_CPATH_5_4 = compile.library "forking" .. "/?.so;" .. package.cpath}
   end
 
   it("stay with the parent of a fork", function()

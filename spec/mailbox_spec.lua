@@ -1,17 +1,15 @@
 -- mailbox_spec.lua
 -- The mailbox (src/mailbox.c) alone, with threads that do nothing else: spec/host/mailbox.c.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 describe("A mailbox #host", function()
   local program
 
   setup(function()
-    program = helper.tempdir() .. "/mailbox"
-    local command = ("%s -std=gnu11 -g -O1 -Wall -Wextra -Werror -o %s spec/host/mailbox.c src/mailbox.c src/message.c"
-      .. " src/spares.c src/blocks.c src/slab.c src/large.c src/platform.c -pthread")
-      :format(os.getenv "CC" or "cc", program)
-    assert(os.execute(command), "cannot build: " .. command)
+    program = compile.program("mailbox", "-O1 src/mailbox.c src/message.c"
+      .. " src/spares.c src/blocks.c src/slab.c src/large.c src/platform.c")
   end)
 
   -- Isolate.list() told of a queue of -2756: what had come was read before what was handled, and meanwhile more of
