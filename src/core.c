@@ -170,12 +170,12 @@ static int core_ended (lua_State *L) {
 }
 
 
-/* A control message, still to be posted. */
-static Message *control_message (lua_State *L, int op, uint64_t capability) {
+/* A control message, still to be posted, with a capability or a port. */
+static Message *control_message (lua_State *L, int op, uint64_t port) {
   Message *m = message_new(0);
   if (m == NULL) luaL_error(L, "not enough memory");
   m->op = op;
-  m->port = capability;
+  m->port = port;
   return m;
 }
 
@@ -322,10 +322,7 @@ static int core_name_add (lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  m = message_new(0);
-  if (m == NULL) return luaL_error(L, "not enough memory");
-  m->op = CONTROL_NAMED;
-  m->port = p->id;
+  m = control_message(L, CONTROL_NAMED, p->id);
   added = nameserver_add(name, len, p->box, p->id, lua_toboolean(L, 3));
   if (added == 1) mailbox_post_control(p->box, m);
   else message_free(m);

@@ -117,7 +117,7 @@ Message *mailbox_offer (Mailbox *box, Message *m) {
 
 
 void mailbox_post (Mailbox *box, Message *m) {
-  message_free(post(box, m, &box->normal));
+  message_free(mailbox_offer(box, m));
 }
 
 

@@ -58,6 +58,9 @@ int message_add_ref (Message *m, void *shared);
 */
 int message_join (Message *row, const Message *m);
 
+/* How many have been joined in one that is in a mailbox. */
+#define message_count(m)	((m)->op > 0 ? (m)->op : 1)
+
 /* A copy of it for another port; NULL without memory. */
 Message *message_copy (const Message *m, uint64_t port);
 

@@ -317,6 +317,7 @@ static int wait (lua_State *L, State *S, double deadline) {
 }
 
 
+/* So many messages more were taken: if it has asked for something, that may be it. */
 static void note_handled (State *S, int n) {
   Mailbox *box = &S->isolate->box;
   S->asked = 0;
@@ -326,8 +327,7 @@ static void note_handled (State *S, int n) {
 
 /* Takes the first message out of the inbox, with all that is joined to it. */
 static Message *next_message (State *S) {
-  int n = S->inbox.head->op;
-  note_handled(S, n > 0 ? n - S->joined : 1);
+  note_handled(S, message_count(S->inbox.head) - S->joined);
   S->joined = 0;
   return queue_pop(&S->inbox);
 }
@@ -337,9 +337,10 @@ static Message *next_message (State *S) {
 ** pushes its value, if it is a scalar. (Without a decoder that takes half of the time.) */
 static int receive_scalar (lua_State *L, State *S) {
   const Message *m = S->inbox.head;
-  size_t size = m->op > 1 ? m->size / (size_t)m->op : m->size;
+  const int n = message_count(m);
+  const size_t size = m->size / (size_t)n;
   if (!decode_scalar(L, m->bytes + (size_t)S->joined * size, size)) return 0;
-  if (S->joined + 1 < m->op) {
+  if (S->joined + 1 < n) {
     note_handled(S, 1);
     S->joined++;
   }

@@ -23,9 +23,15 @@
 #define MAX_BATCHES	1024	/* that wait for somebody who needs them: 16 MiB */
 
 
+struct Spare {
+  Spare *next;			/* in a list */
+  Spare *next_batch;		/* of the first in a batch */
+};
+
+
 static Mutex lock = MUTEX_INIT;	/* guards all below */
 static Blocks *blocks;		/* where they come from; NULL without memory */
-static Spare *batches;		/* each a list; the first of it links the next batch */
+static Spare *batches;		/* each a list */
 static int nbatches;
 static Spare *loose;		/* a list of fewer than a batch */
 static int nloose;

@@ -10,11 +10,7 @@
 #include "platform.h"
 
 
-/* What is in the memory of one. */
-typedef struct Spare {
-  struct Spare *next;		/* in a list */
-  struct Spare *next_batch;
-} Spare;
+typedef struct Spare Spare;	/* what is in the memory of one, see spares.c */
 
 
 /*

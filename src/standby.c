@@ -40,9 +40,9 @@
 ** to take it, before he wakes another one. */
 #define LINGER		1e-5
 
-/* So many jobs without such a rest are not a burst but a row, and worth more threads:
-** one runs while another one closes its state and makes the next (16 us for each job
-** in place of 28, on two processors). */
+/* So many jobs, none a BURST after the one before, are not a burst but a row, and
+** worth more threads: one runs while another one closes its state and makes the next
+** (16 us for each job in place of 28, on two processors). */
 #define ROW		12
 
 
