@@ -172,7 +172,7 @@ static int core_ended (lua_State *L) {
 
 /* A control message, still to be posted, with a capability or a port. */
 static Message *control_message (lua_State *L, int op, uint64_t port) {
-  Message *m = message_new(0);
+  Message *m = message_new(0, 0);
   if (m == NULL) luaL_error(L, "not enough memory");
   m->op = op;
   m->port = port;
@@ -226,16 +226,16 @@ static int core_ping (lua_State *L) {
   State *S = state_of(L);
   Isolate *iso = control_isolate(L, 1);
   SendPort *p = sendport_check(L, S, 2);
-  Message *m;
+  Message *m, *ping;
   lua_settop(L, 3);
   m = encode(L, S, 3, ROOT_RESPONSE, p->id);
-  if (!message_add_ref(m, p->box)) {
-    message_free(m);
-    return luaL_error(L, "not enough memory");
-  }
-  m->op = CONTROL_PING;
-  if (iso != NULL) mailbox_post_control(&iso->box, m);
-  else message_free(m);
+  ping = message_copy(m, p->id, 1);
+  message_free(m);
+  if (ping == NULL) return luaL_error(L, "not enough memory");
+  message_refs(ping)[ping->nrefs - 1] = (Shared *)shared_retain(p->box);
+  ping->op = CONTROL_PING;
+  if (iso != NULL) mailbox_post_control(&iso->box, ping);
+  else message_free(ping);
   return 0;
 }
 
@@ -368,7 +368,7 @@ static int core_name_post (lua_State *L) {
   lua_settop(L, 2);
   p = parcel_new(L, S, 2, ROOT_MESSAGE);
   while ((box = nameserver_next(name, len, &port)) != NULL) {
-    Message *copy = message_copy(p->m, port);
+    Message *copy = message_copy(p->m, port, 0);
     if (copy != NULL) mailbox_post(box, copy);
     shared_release(box);
     if (copy == NULL) return luaL_error(L, "not enough memory");

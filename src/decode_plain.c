@@ -129,7 +129,7 @@ int read_scalar (lua_State *L, Decoder *d) {
 static Shared *get_ref (lua_State *L, Decoder *d) {
   uint32_t i = get_u32(L, d);
   if (i >= (uint32_t)d->m->nrefs) damaged(L);
-  return d->m->refs[i];
+  return message_refs(d->m)[i];
 }
 
 

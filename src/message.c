@@ -40,31 +40,26 @@ void shared_release (void *s) {
 ** Message
 ** ======================================================= */
 
-Message *message_init (void *block, size_t size) {
+static size_t room (const Message *m) { return message_room(m->size, m->nrefs); }
+
+
+Message *message_init (void *block, size_t size, int nrefs) {
   Message *m = (Message *)block;
-  if (m != NULL) {
-    memset(m, 0, offsetof(Message, bytes));
-    m->size = size;
-  }
+  if (m == NULL) return NULL;
+  memset(m, 0, offsetof(Message, bytes));
+  m->size = size;
+  m->nrefs = nrefs;
+  if (nrefs > 0) memset(message_refs(m), 0, (size_t)nrefs * sizeof(Shared *));
   return m;
 }
 
 
-Message *message_new (size_t size) {
+Message *message_new (size_t size, int nrefs) {
+  size_t n = message_room(size, nrefs);
   void *block;
-  if (is_small(size)) block = spare_take();
-  else block = large_resize(NULL, 0, offsetof(Message, bytes) + size);
-  return message_init(block, size);
-}
-
-
-int message_add_ref (Message *m, void *shared) {
-  size_t size = (size_t)(m->nrefs + 1) * sizeof(Shared *);
-  Shared **refs = (Shared **)realloc(m->refs, size);
-  if (refs == NULL) return 0;
-  m->refs = refs;
-  m->refs[m->nrefs++] = (Shared *)shared_retain(shared);
-  return 1;
+  if (is_small(n)) block = spare_take();
+  else block = large_resize(NULL, 0, offsetof(Message, bytes) + n);
+  return message_init(block, size, nrefs);
 }
 
 
@@ -79,33 +74,29 @@ int message_join (Message *row, const Message *m) {
 }
 
 
-Message *message_copy (const Message *m, uint64_t port) {
-  Message *copy = message_new(m->size);
+Message *message_copy (const Message *m, uint64_t port, int more) {
+  Message *copy = message_new(m->size, m->nrefs + more);
   int i;
   if (copy == NULL) return NULL;
   memcpy(copy->bytes, m->bytes, m->size);
   copy->port = port;
-  for (i = 0; i < m->nrefs; i++) {
-    if (message_add_ref(copy, m->refs[i])) continue;
-    message_free(copy);
-    return NULL;
-  }
+  for (i = 0; i < m->nrefs; i++)
+    message_refs(copy)[i] = (Shared *)shared_retain(message_refs(m)[i]);
   return copy;
 }
 
 
 void message_let_go (Message *m) {
   int i;
-  for (i = 0; i < m->nrefs; i++) shared_release(m->refs[i]);
-  free(m->refs);
+  for (i = 0; i < m->nrefs; i++) shared_release(message_refs(m)[i]);
 }
 
 
 void message_free (Message *m) {
   if (m == NULL) return;
   message_let_go(m);
-  if (is_small(m->size)) spare_put(m);
-  else large_free(m, offsetof(Message, bytes) + m->size);
+  if (is_small(room(m))) spare_put(m);
+  else large_free(m, offsetof(Message, bytes) + room(m));
 }
 
 /* }====================================================== */
@@ -179,41 +170,30 @@ int writer_ref (Writer *w, void *shared) {
 }
 
 
-/* The bytes as a block of their own. */
-static Message *take_bytes (Writer *w, Spares *spares) {
-  size_t size = w->used - WRITER_START;
+/* The memory itself, cut to 'n' bytes of content. */
+static Message *take_block (Writer *w, size_t size, size_t n) {
+  void *cut;
   Message *m;
-  if (size <= COPY_LIMIT) {
-    m = spares_new(spares, size);
-    if (m != NULL) memcpy(m->bytes, w->data + WRITER_START, size);
-  }
-  else {
-    void *data = large_resize(w->data, w->used, w->used);
-    m = (Message *)(data != NULL ? data : (void *)w->data);
-    memset(m, 0, WRITER_START);
-    m->size = size;
-    w->data = w->first_data;
-    w->size = sizeof(w->first_data);
-  }
+  if (!writer_reserve(w, n - size)) return NULL;
+  cut = large_resize(w->data, w->used, WRITER_START + n);
+  m = message_init(cut != NULL ? cut : (void *)w->data, size, w->nrefs);
+  w->data = w->first_data;
+  w->size = sizeof(w->first_data);
   return m;
 }
 
 
 Message *writer_finish (Writer *w, Spares *spares, uint64_t port) {
-  Shared **refs = NULL;
+  size_t size = w->used - WRITER_START, n = message_room(size, w->nrefs);
   Message *m;
-  if (w->nrefs > 0) {
-    refs = (Shared **)malloc((size_t)w->nrefs * sizeof(*refs));
-    if (refs == NULL) return NULL;
-    memcpy(refs, w->refs, (size_t)w->nrefs * sizeof(*refs));
+  if (n > COPY_LIMIT) m = take_block(w, size, n);
+  else {
+    m = spares_new(spares, size, w->nrefs);
+    if (m != NULL) memcpy(m->bytes, w->data + WRITER_START, size);
   }
-  m = take_bytes(w, spares);
-  if (m == NULL) {
-    free(refs);
-    return NULL;
-  }
-  m->refs = refs;
-  m->nrefs = w->nrefs;
+  if (m == NULL) return NULL;
+  if (w->nrefs > 0)
+    memcpy(message_refs(m), w->refs, (size_t)w->nrefs * sizeof(Shared *));
   m->port = port;
   w->nrefs = 0;  /* they went along */
   w->used = WRITER_START;

@@ -27,28 +27,33 @@ void shared_release (void *s);		/* NULL is fine */
 
 
 /*
-** A message has one owner at a time: encoder, mailbox, taker. It is one block:
-** this header, then its bytes; of a small one see spares.h. What it mentions
-** counts as referenced from before the send until after the decode. One of a number
-** fits in one line of the processors' caches: two would take twice as long to get to
-** the other processor.
+** A message has one owner at a time: encoder, mailbox, taker. It is one block: this
+** header, its bytes, and behind them what they mention, which counts as referenced
+** from before the send until after the decode. Of a small one see spares.h. One of a
+** number fits in one line of the processors' caches: two would take twice as long to
+** get to the other processor.
 */
 typedef struct Message {
   struct Message *next;		/* in the list of its owner */
   uint64_t port;		/* the port it goes to, in its isolate; or a capability */
-  Shared **refs;		/* what it mentions, or NULL */
-  int nrefs;
+  int nrefs;			/* things that it mentions */
   int op;			/* of a control message, see isolate.h; else message_join */
   size_t size;			/* of the bytes */
   unsigned char bytes[];
 } Message;
 
-/* An empty message with room for 'size' bytes; NULL when there is no memory. */
-Message *message_new (size_t size);
+/* Bytes and mentions together. */
+#define message_room(size,nrefs) \
+  ((nrefs) > 0 ? refs_start(size) + (size_t)(nrefs) * sizeof(Shared *) : (size))
 
-/* It mentions 'shared' from now on (and counts it). 0, unchanged, without
-** memory. */
-int message_add_ref (Message *m, void *shared);
+#define refs_start(size)	(((size) + 7) & ~(size_t)7)
+
+/* What it mentions: each may be NULL. */
+#define message_refs(m)	((Shared **)(void *)((m)->bytes + refs_start((m)->size)))
+
+/* An empty message with room for 'size' bytes and for 'nrefs' mentions, which are NULL;
+** NULL when there is no memory. */
+Message *message_new (size_t size, int nrefs);
 
 /*
 ** Numbers and the like that nobody has taken yet travel together, for of many small
@@ -61,14 +66,14 @@ int message_join (Message *row, const Message *m);
 /* How many have been joined in one that is in a mailbox. */
 #define message_count(m)	((m)->op > 0 ? (m)->op : 1)
 
-/* A copy of it for another port; NULL without memory. */
-Message *message_copy (const Message *m, uint64_t port);
+/* A copy of it for another port, with room for 'more' mentions; NULL without memory. */
+Message *message_copy (const Message *m, uint64_t port, int more);
 
 /* Frees it and lets go of all it mentions. */
 void message_free (Message *m);
 
 /* For spares.c: an empty message of this block, or NULL; it mentions nothing more. */
-Message *message_init (void *block, size_t size);
+Message *message_init (void *block, size_t size, int nrefs);
 void message_let_go (Message *m);
 
 

@@ -249,7 +249,8 @@ static void named (lua_State *L, State *S, uint64_t id) {
 
 /* A ping is the answer itself, for the mailbox that it mentions last. */
 static void send_back (Message *m) {
-  Shared *box = m->refs[--m->nrefs];
+  Shared **last = message_refs(m) + m->nrefs - 1, *box = *last;
+  *last = NULL;
   m->op = 0;
   mailbox_post((Mailbox *)box, m);
   shared_release(box);

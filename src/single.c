@@ -32,7 +32,7 @@ static Message *single_of (Message *m, enum Tag tag, uint64_t port) {
 /* A message of one value: its tag and bytes. NULL without memory. */
 static Message *single (Spares *spares, enum Tag tag, const void *bytes, size_t n,
                         uint64_t port) {
-  Message *m = single_of(spares_new(spares, HEADER_SIZE + 1 + n), tag, port);
+  Message *m = single_of(spares_new(spares, HEADER_SIZE + 1 + n, 0), tag, port);
   if (m == NULL) return NULL;
   if (n > 0) memcpy(m->bytes + HEADER_SIZE + 1, bytes, n);
   m->op = 1;  /* it may be joined to others */
@@ -76,7 +76,7 @@ Message *encode_pair (const char *a, size_t alen, const char *b, size_t blen,
                       uint64_t port) {
   const uint32_t counts[2] = {2, 0};
   const size_t strings = 2 * (1 + sizeof(uint64_t)) + alen + blen;
-  Message *m = single_of(message_new(HEADER_SIZE + 1 + sizeof(counts) + strings),
+  Message *m = single_of(message_new(HEADER_SIZE + 1 + sizeof(counts) + strings, 0),
                          T_TABLE, port);
   unsigned char *to;
   if (m == NULL) return NULL;

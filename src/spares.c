@@ -137,9 +137,9 @@ static int fetch (Spares *s) {
 }
 
 
-Message *spares_new (Spares *s, size_t size) {
+Message *spares_new (Spares *s, size_t size, int nrefs) {
   void *block;
-  if (!is_small(size)) return message_new(size);
+  if (!is_small(message_room(size, nrefs))) return message_new(size, nrefs);
   if (s->first == NULL && s->more != NULL) {
     s->first = s->more;
     s->count = BATCH;
@@ -149,12 +149,12 @@ Message *spares_new (Spares *s, size_t size) {
   block = pop(&s->first);
   s->count--;
   __builtin_prefetch(s->first, 1);  /* the receiver wrote it last, on its processor */
-  return message_init(block, size);
+  return message_init(block, size, nrefs);
 }
 
 
 void spares_keep (Spares *s, Message *m) {
-  if (!is_small(m->size)) {
+  if (!is_small(message_room(m->size, m->nrefs))) {
     message_free(m);
     return;
   }

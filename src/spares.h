@@ -27,14 +27,14 @@ typedef struct Spares {
 
 #define SPARE_SIZE	(2 * CACHE_LINE)
 
-/* Bytes of content that a small message has room for: a record of a few fields. */
+/* What a small message has room for: a record of a few fields. */
 #define SMALL	(SPARE_SIZE - offsetof(Message, bytes))
 
-/* Has a message of so many bytes such memory? */
-#define is_small(size)	(!MEMORY_CHECKED && (size) <= SMALL)
+/* Has a message with so much room such memory? */
+#define is_small(room)	(!MEMORY_CHECKED && (room) <= SMALL)
 
 /* As 'message_new', of a spare one if it is small. */
-Message *spares_new (Spares *s, size_t size);
+Message *spares_new (Spares *s, size_t size, int nrefs);
 
 /* As 'message_free', for one that may be used again. */
 void spares_keep (Spares *s, Message *m);

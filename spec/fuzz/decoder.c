@@ -137,14 +137,13 @@ static void destroy_box (Shared *shared) {
 
 /* The bytes as a message that mentions the state's own mailbox and another. */
 static Message *make_message (State *S, const unsigned char *bytes, size_t n) {
-  Message *m = message_new(n);
+  Message *m = message_new(n, 2);
   Mailbox *other = (Mailbox *)malloc(sizeof(*other));
   memset(other, 0, sizeof(*other));
   mailbox_init(other, destroy_box);
   if (n > 0) memcpy(m->bytes, bytes, n);
-  message_add_ref(m, &S->isolate->box);
-  message_add_ref(m, other);
-  shared_release(other);
+  message_refs(m)[0] = (Shared *)shared_retain(&S->isolate->box);
+  message_refs(m)[1] = &other->shared;
   return m;
 }
 

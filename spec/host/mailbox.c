@@ -28,7 +28,7 @@ static void *poster (void *arg) {
   const uint64_t port = (uint64_t)(uintptr_t)arg;
   uint32_t i;
   for (i = 1; i <= each; i++) {
-    Message *m = message_new(sizeof(i));
+    Message *m = message_new(sizeof(i), 0);
     if (m == NULL) abort();
     m->port = port;
     m->op = 1;
