@@ -56,7 +56,7 @@ Build *build_open (lua_State *L, Decoder *d, enum Tag kind, int stage) {
   if (d->depth == d->size) {
     int size = d->size * 2;
     Build *frames = (Build *)outgrow(d->frames, d->first_frames,
-                      (size_t)d->depth * sizeof(Build), (size_t)size * sizeof(Build));
+                      (size_t)d->size * sizeof(Build), (size_t)size * sizeof(Build));
     if (frames == NULL) luaL_error(L, "not enough memory");
     d->frames = frames;
     d->size = size;
@@ -312,7 +312,7 @@ static void decoder_init (Decoder *d) {
 static int decoder_gc (lua_State *L) {
   Decoder *d = (Decoder *)lua_touserdata(L, 1);
   if (!d->borrowed) message_free(d->m);
-  outgrown_free(d->frames, d->first_frames);
+  outgrown_free(d->frames, d->first_frames, (size_t)d->size * sizeof(Build));
   decoder_init(d);
   return 0;
 }

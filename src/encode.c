@@ -8,7 +8,6 @@
 ** Mirrored by decode.c.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -18,6 +17,7 @@
 #include "box.h"
 #include "encoder.h"
 #include "port.h"
+#include "spares.h"
 
 
 /* A string of this length or more is written once and then referred to. */
@@ -105,7 +105,9 @@ Frame *frame_open (Encoder *E, FrameKind kind) {
   Frame *f;
   if (E->depth == E->size) {
     int size = E->size ? E->size * 2 : 8;
-    Frame *frames = (Frame *)realloc(E->frames, (size_t)size * sizeof(Frame));
+    size_t before = (size_t)E->size * sizeof(Frame);
+    Frame *frames = (Frame *)spare_resize(E->frames, before, before,
+                                          (size_t)size * sizeof(Frame));
     if (frames == NULL) luaL_error(E->L, "not enough memory");
     E->frames = frames;
     E->size = size;
@@ -404,7 +406,7 @@ static int encoder_gc (lua_State *L) {
   writer_free(&E->w);
   seen_free(&E->seen);
   words_reset(&E->words);
-  free(E->frames);
+  spare_free(E->frames, (size_t)E->size * sizeof(Frame));
   memset(E, 0, sizeof(*E));  /* at the end of a state it may be used again */
   writer_init(&E->w);
   return 0;

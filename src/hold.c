@@ -3,15 +3,14 @@
 ** The reference of a userdata to something counted.
 */
 
-#include <stdlib.h>
-
 #include "hidden.h"
+#include "common.h"
 #include "hold.h"
 #include "platform.h"
 
 
 Hold *hold_new (State *S) {
-  Hold *h = (Hold *)malloc(sizeof(*h));
+  Hold *h = (Hold *)common_new(sizeof(*h));
   if (h == NULL) return NULL;
   h->it = NULL;
   h->next = S->holds;
@@ -26,7 +25,7 @@ void hold_free (Hold *h) {
   *h->link = h->next;
   if (h->next != NULL) h->next->link = h->link;
   if (!process_forked()) shared_release(h->it);
-  free(h);
+  common_free(h, sizeof(*h));
 }
 
 

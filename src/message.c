@@ -3,7 +3,6 @@
 ** What travels: bytes, and the counted things that they mention.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "hidden.h"
@@ -40,9 +39,6 @@ void shared_release (void *s) {
 ** Message
 ** ======================================================= */
 
-static size_t room (const Message *m) { return message_room(m->size, m->nrefs); }
-
-
 Message *message_init (void *block, size_t size, int nrefs) {
   Message *m = (Message *)block;
   if (m == NULL) return NULL;
@@ -55,11 +51,7 @@ Message *message_init (void *block, size_t size, int nrefs) {
 
 
 Message *message_new (size_t size, int nrefs) {
-  size_t n = message_room(size, nrefs);
-  void *block;
-  if (is_small(n)) block = spare_take();
-  else block = large_resize(NULL, 0, offsetof(Message, bytes) + n);
-  return message_init(block, size, nrefs);
+  return message_init(spare_new(message_block(size, nrefs)), size, nrefs);
 }
 
 
@@ -95,8 +87,7 @@ void message_let_go (Message *m) {
 void message_free (Message *m) {
   if (m == NULL) return;
   message_let_go(m);
-  if (is_small(room(m))) spare_put(m);
-  else large_free(m, offsetof(Message, bytes) + room(m));
+  spare_free(m, message_block(m->size, m->nrefs));
 }
 
 /* }====================================================== */
@@ -122,7 +113,7 @@ void writer_reset (Writer *w) {
   w->nrefs = 0;
   w->used = WRITER_START;
   if (w->size > KEEP_LIMIT) {
-    large_free(w->data, w->size);
+    spare_free(w->data, w->size);
     w->data = w->first_data;
     w->size = sizeof(w->first_data);
   }
@@ -131,8 +122,8 @@ void writer_reset (Writer *w) {
 
 void writer_free (Writer *w) {
   writer_reset(w);
-  outgrown_free(w->data, w->first_data);
-  outgrown_free(w->refs, w->first_refs);
+  outgrown_free(w->data, w->first_data, w->size);
+  outgrown_free(w->refs, w->first_refs, (size_t)w->sizerefs * sizeof(Shared *));
   writer_init(w);
 }
 
@@ -147,7 +138,8 @@ int writer_reserve (Writer *w, size_t n) {
   else size += size / 2;
   if (size < w->used + n) size = w->used + n;
   first = w->data == w->first_data;
-  data = (unsigned char *)large_resize(first ? NULL : w->data, w->used, size);
+  data = (unsigned char *)(first ? spare_new(size)
+                                 : spare_resize(w->data, w->used, w->size, size));
   if (data == NULL) return 0;
   if (first) memcpy(data, w->first_data, w->used);
   w->data = data;

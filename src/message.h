@@ -42,11 +42,13 @@ typedef struct Message {
   unsigned char bytes[];
 } Message;
 
-/* Bytes and mentions together. */
+#define refs_start(size)	(((size) + 7) & ~(size_t)7)
+
+/* Bytes and mentions together; and all of the block. */
 #define message_room(size,nrefs) \
   ((nrefs) > 0 ? refs_start(size) + (size_t)(nrefs) * sizeof(Shared *) : (size))
-
-#define refs_start(size)	(((size) + 7) & ~(size_t)7)
+#define message_block(size,nrefs) \
+  (offsetof(Message, bytes) + message_room(size, nrefs))
 
 /* What it mentions: each may be NULL. */
 #define message_refs(m)	((Shared **)(void *)((m)->bytes + refs_start((m)->size)))

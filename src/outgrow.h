@@ -7,23 +7,24 @@
 #ifndef outgrow_h
 #define outgrow_h
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "spares.h"
 
-/* As 'realloc' of 'block', which has been at 'first' at first; 'used' bytes of it
-** are kept. */
-static inline void *outgrow (void *block, const void *first, size_t used, size_t size) {
+
+/* A block of 'n' bytes for 'block', which is full with 'before' bytes, and has been at
+** 'first' at first. NULL, and nothing has changed, without memory. */
+static inline void *outgrow (void *block, const void *first, size_t before, size_t n) {
   void *to;
-  if (block != first) return realloc(block, size);
-  to = malloc(size);
-  if (to != NULL) memcpy(to, first, used);
+  if (block != first) return spare_resize(block, before, before, n);
+  to = spare_new(n);
+  if (to != NULL) memcpy(to, first, before);
   return to;
 }
 
 
-static inline void outgrown_free (void *block, const void *first) {
-  if (block != first) free(block);
+static inline void outgrown_free (void *block, const void *first, size_t n) {
+  if (block != first) spare_free(block, n);
 }
 
 #endif

@@ -39,8 +39,9 @@
 #endif
 
 
-/* Is each block that is freed watched, by the address sanitizer? Then none is used
-** again by us. */
+/* Is each block watched, by the address sanitizer or a spec? Then all are the C
+** library's, and none is used again by us. */
+#if !defined(MEMORY_CHECKED)
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_CHECKED	1
 #elif defined(__has_feature)
@@ -48,12 +49,15 @@
 #define MEMORY_CHECKED	1
 #endif
 #endif
+#endif
 #if !defined(MEMORY_CHECKED)
 #define MEMORY_CHECKED	0
 #endif
 
 
-#define lowest_bit(x)	__builtin_ctzll(x)	/* its number; 'x' is not 0 */
+/* Their numbers; 'x' is not 0. */
+#define lowest_bit(x)	__builtin_ctzll(x)
+#define highest_bit(x)	(63 - __builtin_clzll(x))
 
 #define CACHE_LINE	64	/* bytes; of most processors */
 

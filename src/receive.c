@@ -100,12 +100,12 @@ static int push_values (lua_State *L, Decoder *d) {
 
 
 int receive_values (lua_State *L, State *S, Message **m) {
-  Decoder *d;
+  int n;
   if (*m == NULL) return 0;
-  d = decoder_new(L);
-  decoder_take(d, S, *m);
+  n = receive_borrowed(L, S, *m);
+  message_free(*m);
   *m = NULL;
-  return push_values(L, d);
+  return n;
 }
 
 

@@ -3,15 +3,22 @@
 ** What was met before in a message: address -> where it was written.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "hidden.h"
 #include "seen.h"
+#include "spares.h"
 
 
 #define FIRST_SIZE	16
 #define KEPT_SIZE	65536	/* a larger set is let go of after its message */
+
+
+static size_t entries_size (const Seen *s) {
+  return (size_t)s->size / 4 * 3 * sizeof(SeenEntry);
+}
+
+static size_t index_size (const Seen *s) { return s->size * sizeof(uint32_t); }
 
 
 /* The place of 'key' in the index, or the free one where it belongs. */
@@ -29,14 +36,17 @@ static int grow (Seen *s) {
   uint32_t i;
   bigger.size = s->size ? s->size * 2 : FIRST_SIZE;
   if (bigger.size == 0) return 0;
-  bigger.entries = (SeenEntry *)realloc(s->entries,
-                             (size_t)bigger.size / 4 * 3 * sizeof(SeenEntry));
-  if (bigger.entries == NULL) return 0;
-  s->entries = bigger.entries;
-  bigger.index = (uint32_t *)calloc(bigger.size, sizeof(uint32_t));
+  bigger.index = (uint32_t *)spare_new(index_size(&bigger));
   if (bigger.index == NULL) return 0;
-  for (i = 0; i < s->used; i++) *find(&bigger, s->entries[i].key) = i + 1;
-  free(s->index);
+  bigger.entries = (SeenEntry *)spare_resize(s->entries, entries_size(s),
+                                             entries_size(s), entries_size(&bigger));
+  if (bigger.entries == NULL) {
+    spare_free(bigger.index, index_size(&bigger));
+    return 0;
+  }
+  memset(bigger.index, 0, index_size(&bigger));
+  for (i = 0; i < s->used; i++) *find(&bigger, bigger.entries[i].key) = i + 1;
+  spare_free(s->index, index_size(s));
   *s = bigger;
   return 1;
 }
@@ -68,7 +78,7 @@ void seen_reset (Seen *s) {
 
 
 void seen_free (Seen *s) {
-  free(s->entries);
-  free(s->index);
+  spare_free(s->entries, entries_size(s));
+  spare_free(s->index, index_size(s));
   memset(s, 0, sizeof(*s));
 }

@@ -1,6 +1,6 @@
 /*
 ** spares.h
-** The memory of small messages.
+** The memory of messages: what one has left serves the next.
 */
 
 #ifndef spares_h
@@ -13,27 +13,33 @@
 typedef struct Spare Spare;	/* what is in the memory of one, see spares.c */
 
 
-/*
-** Small messages that were read, kept for the next ones that are written: each
-** state has some, and what it has too many of goes to others in batches. So most
-** messages need no allocation, and no lock. All zeros: none.
-*/
-typedef struct Spares {
-  Spare *first;			/* a list */
-  int count;			/* of that list: a batch at most */
-  int fetched;			/* how many new ones came last */
-  Spare *more;			/* a batch, or NULL */
-} Spares;
-
+/* The least that one has; of larger ones there are classes, four from any size to twice
+** as much. What is larger than 8 KiB has a block of its own. */
 #define SPARE_SIZE	(2 * CACHE_LINE)
+#define SPARE_CLASSES	25
 
-/* What a small message has room for: a record of a few fields. */
+/* What the smallest have room for: a record of a few fields. */
 #define SMALL	(SPARE_SIZE - offsetof(Message, bytes))
 
-/* Has a message with so much room such memory? */
+/* Does a message with so much room lie in one of the smallest? */
 #define is_small(room)	(!MEMORY_CHECKED && (room) <= SMALL)
 
-/* As 'message_new', of a spare one if it is small. */
+
+/*
+** Messages that were read, kept for the next ones that are written: each state has
+** some, and what it has too many of goes to others in batches. So most messages need
+** no allocation, and no lock. All zeros: none.
+*/
+typedef struct Spares {
+  struct Kept {			/* of a class */
+    Spare *first;		/* a list */
+    Spare *more;		/* a batch, or NULL */
+    int count;			/* of the list: a batch at most */
+    int fetched;		/* how many new ones came last */
+  } kept[SPARE_CLASSES];
+} Spares;
+
+/* As 'message_new', of a spare one. */
 Message *spares_new (Spares *s, size_t size, int nrefs);
 
 /* As 'message_free', for one that may be used again. */
@@ -43,9 +49,17 @@ void spares_keep (Spares *s, Message *m);
 void spares_free (Spares *s);
 
 
-/* For message.c: one, which holds garbage, or NULL without memory; and its end. */
-void *spare_take (void);
-void spare_put (void *block);
+/*
+** Blocks of that memory, for the work on messages, too: as from the C library, but who
+** has one knows its size. Were they the C library's, each thread that writes a message
+** or reads one would have an arena there, whose pages stay when it has ended.
+*/
+void *spare_new (size_t n);		/* NULL without memory */
+void spare_free (void *block, size_t n);	/* NULL is fine */
+
+/* Makes 'n' bytes of 'before' (0: a new block), of which 'used' stay. NULL, and nothing
+** has changed, without memory. */
+void *spare_resize (void *block, size_t used, size_t before, size_t n);
 
 /* Nobody has needed one for a while: the memory of those that no state has goes
 ** back. Any thread. */

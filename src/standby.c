@@ -12,7 +12,6 @@
 ** All this belongs to the process, not to a main isolate.
 */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lua.h"
@@ -20,6 +19,7 @@
 
 #include "hidden.h"
 #include "boot.h"
+#include "common.h"
 #include "platform.h"
 #include "slab.h"
 #include "spares.h"
@@ -84,7 +84,7 @@ static void ready_free (Ready *r) {
     Ready *next = r->next;
     if (r->L != NULL) lua_close(r->L);
     heap_free(&r->heap);
-    free(r);
+    common_free(r, sizeof(*r));
     r = next;
   }
 }
@@ -92,8 +92,9 @@ static void ready_free (Ready *r) {
 
 /* NULL without memory. */
 static Ready *ready_new (void) {
-  Ready *r = (Ready *)calloc(1, sizeof(*r));
+  Ready *r = (Ready *)common_new(sizeof(*r));
   if (r == NULL) return NULL;
+  memset(r, 0, sizeof(*r));
   heap_init(&r->heap, NULL);
   if (heap_open(&r->heap)) r->L = lua_newstate(heap_alloc, &r->heap);
   if (r->L != NULL) {
@@ -150,7 +151,7 @@ lua_State *standby_state (Heap *heap) {
   L = r->L;
   heap_move(heap, &r->heap);
   lua_setallocf(L, heap_alloc, heap);
-  free(r);
+  common_free(r, sizeof(*r));
   return L;
 }
 
