@@ -83,4 +83,34 @@ describe("The memory of isolates #host", function()
       print(alive - before > 8, memory() - before < (alive - before) / 3)
     ]])
   end)
+
+  -- What tells of an isolate that it has ended is freed by its spawner's collector, maybe when nobody is there any more
+  -- who would trim: a slab of each region stayed for ever.
+  it("goes back when its spawner forgets it, long after", function()
+    assert.are.equal("true\ttrue\n", prints [[
+      local function regions()
+        local kib, region = 0, false
+        for line in io.lines "/proc/self/smaps" do
+          local from, to, name = line:match "^(%x+)%-(%x+) %S+ %S+ %S+ %S+%s*(.*)$"
+          if from then
+            region = name == "" and tonumber(from, 16) % 2^21 == 0 and tonumber(to, 16) % 2^21 == 0
+          elseif region then
+            kib = kib + (tonumber(line:match "^Rss:%s+(%d+)") or 0)
+          end
+        end
+        return kib / 1024
+      end
+      local port <close> = Isolate.ReceivePort()
+      local others = {}
+      for i = 1, 500 do
+        others[i] = Isolate.spawn(function() end, nil, {on_exit = port.send_port})
+      end
+      for _ = 1, 500 do port:receive() end
+      Isolate.sleep(1.5)
+      local before = regions()
+      others = nil
+      for _ = 1, 3 do collectgarbage() end
+      print(before > 0.2, regions() < 0.2)
+    ]])
+  end)
 end)

@@ -4,7 +4,8 @@
 **
 ** The system gives regions of 64 slabs, and gets one back when all of it is free.
 ** Of other free slabs some keep their memory ("warm"): who takes one next meets no
-** page fault. That of the rest is the system's.
+** page fault. That of the rest is the system's. (Nobody may come: what is freed after
+** the last isolate's end, by the main one's collector, is not kept.)
 **
 ** All this belongs to the process. The child of a fork goes on with the isolate
 ** that made it: so nobody forks while another thread has the lock. Who has blocks
@@ -34,6 +35,7 @@ typedef struct Region {
 static Mutex lock = MUTEX_INIT;	/* guards all below */
 static Region *regions;		/* those that have a free slab */
 static int nwarm;		/* atomic: slabs that are warm */
+static int trimmed;		/* atomic: nobody has taken one since 'slab_trim' */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -121,6 +123,7 @@ void *slab_new (void) {
     mutex_lock(&lock);
     if (fresh != NULL) link_region(fresh);
     if (regions != NULL) slab = take(regions);
+    atomic_set(&trimmed, 0);
     mutex_unlock(&lock);
   } while (slab == NULL && ((fresh = region_new()) != NULL || large_trim()));
   return slab;
@@ -128,7 +131,7 @@ void *slab_new (void) {
 
 
 void slab_free (void *slab) {
-  give_back(slab, atomic_get(&nwarm) < MAX_WARM);
+  give_back(slab, atomic_get(&nwarm) < MAX_WARM && !atomic_get(&trimmed));
 }
 
 
@@ -145,5 +148,6 @@ static void *take_warm (void) {
 
 void slab_trim (void) {
   void *slab;
+  atomic_set(&trimmed, 1);
   while ((slab = take_warm()) != NULL) give_back(slab, 0);
 }

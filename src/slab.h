@@ -14,7 +14,8 @@
 void *slab_new (void);		/* holds garbage; NULL without memory */
 void slab_free (void *slab);
 
-/* Nobody has needed one for a while: those that are kept are the system's. */
+/* Nobody has needed one for a while: those that are kept are the system's, and so is
+** what is freed until somebody takes one again. */
 void slab_trim (void);
 
 #endif
