@@ -67,18 +67,23 @@ describe("Messages of all sizes", function()
   end)
 end)
 
+-- MiB of the process, for the programs below.
+local MEMORY = [[
+  local function memory()
+    for line in io.lines "/proc/self/status" do
+      local kib = line:match "^VmRSS:%s+(%d+)"
+      if kib then return kib / 1024 end
+    end
+  end
+  local before = memory()
+]]
+
 -- The sanitizers have an allocator of their own.
 describe("The memory of a flood #host", function()
   local it = helper.slow == 1 and it or pending
 
   it("goes back when nobody has needed it for a second, whatever the size of its messages", function()
-    assert.are.equal("true\ttrue\n", prints [[
-      local function memory()
-        for line in io.lines "/proc/self/status" do
-          local kib = line:match "^VmRSS:%s+(%d+)"
-          if kib then return kib / 1024 end
-        end
-      end
+    assert.are.equal("true\ttrue\n", prints(MEMORY .. [[
       local port <close> = Isolate.ReceivePort()
       local function flood(size, n)
         local text = ("x"):rep(size)
@@ -87,12 +92,34 @@ describe("The memory of a flood #host", function()
         for _ = 1, n do port:receive() end
         return full
       end
-      local before, full = memory(), 0
+      local full = 0
       for _, size in ipairs {50, 150, 700, 3000, 8000} do full = math.max(full, flood(size, 30000000 // size)) end
       collectgarbage()
       Isolate.run(function() end):await()
       Isolate.sleep(1.5)
       print(full - before > 25, memory() - before < 8)
-    ]])
+    ]]))
+  end)
+end)
+
+describe("The message that an isolate begins with #host", function()
+  local it = helper.slow == 1 and it or pending
+
+  -- It stayed with the isolate when what it holds could not be built: as long as somebody had a handle or a port.
+  it("is gone with the isolate, too, when it could not be built", function()
+    assert.are.equal("10\ttrue\n", prints(MEMORY .. [[
+      local port <close> = Isolate.ReceivePort()
+      local text = ("x"):rep(10000000)
+      local broken = setmetatable({}, {__transfer = function() return function() error "broken" end end})
+      local handles, errors = {}, 0
+      for i = 1, 10 do
+        handles[i] = Isolate.spawn(print, {text, broken}, {on_error = port.send_port})
+        if port:receive()[1]:find "broken" then errors = errors + 1 end
+      end
+      for _ = 1, 50 do
+        if memory() - before > 40 then Isolate.sleep(0.1) end
+      end
+      print(errors, memory() - before < 40 and #handles == 10)
+    ]]))
   end)
 end)

@@ -94,25 +94,33 @@ static int push_values (lua_State *L, Decoder *d) {
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, d);
   lua_call(L, 1, LUA_MULTRET);
-  decoder_stop(d);
   return lua_gettop(L) - top;
 }
 
 
+/* The decoder has it until it is built: what raises frees it with that. Then its memory
+** is nobody's, for this state may never send anything. */
 int receive_values (lua_State *L, State *S, Message **m) {
+  Decoder *d;
   int n;
   if (*m == NULL) return 0;
-  n = receive_borrowed(L, S, *m);
-  message_free(*m);
+  d = decoder_new(L);
+  decoder_take(d, S, *m);
   *m = NULL;
+  n = push_values(L, d);
+  message_free(d->m);
+  d->m = NULL;
   return n;
 }
 
 
 int receive_borrowed (lua_State *L, State *S, Message *m) {
   Decoder *d = decoder_new(L);
+  int n;
   decoder_borrow(d, S, m);
-  return push_values(L, d);
+  n = push_values(L, d);
+  decoder_stop(d);
+  return n;
 }
 
 
