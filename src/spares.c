@@ -23,6 +23,10 @@
 #define BATCH		(16 * 1024)	/* bytes */
 #define MAX_BATCHES	1024	/* that wait for somebody who needs them */
 
+/* Bytes that a state keeps: two batches of a class, or some of many. What is more goes
+** to the process, all of it: who has messages of all sizes needs few of each. */
+#define MAX_KEPT	(4 * BATCH)
+
 #define STEPS		4	/* classes from one size to twice as much */
 
 #define batch_count(c)	((int)(BATCH / spare_size(c)))
@@ -153,9 +157,12 @@ static void *take (int c) {
 /* For a state that has none: each time twice as many, for who sends little needs
 ** few; at last a batch at once. False without memory. New ones are written to without
 ** the lock: their pages may be new, too. */
-static int fetch (struct Kept *k, int c) {
+static int fetch (Spares *s, int c) {
+  struct Kept *k = &s->kept[c];
   void *fresh[BATCH / SPARE_SIZE];
-  int i, n = 0, want = k->fetched ? k->fetched * 2 : 1;
+  int i, n = 0, want;
+  if (s->bytes > MAX_KEPT) spares_free(s);
+  want = k->fetched ? k->fetched * 2 : 1;
   k->fetched = want < batch_count(c) ? want : batch_count(c);
   pthread_once(&once, open_blocks);
   mutex_lock(&lock);
@@ -167,6 +174,7 @@ static int fetch (struct Kept *k, int c) {
   mutex_unlock(&lock);
   for (i = n; i > 0; i--) push(&k->first, fresh[i - 1]);
   k->count += n;
+  s->bytes += (size_t)k->count * spare_size(c);
   return k->first != NULL;
 }
 
@@ -181,9 +189,10 @@ Message *spares_new (Spares *s, size_t size, int nrefs) {
     k->count = batch_count(c);
     k->more = NULL;
   }
-  if (k->first == NULL && !fetch(k, c)) return NULL;
+  if (k->first == NULL && !fetch(s, c)) return NULL;
   block = pop(&k->first);
   k->count--;
+  s->bytes -= spare_size(c);
   __builtin_prefetch(k->first, 1);  /* the receiver wrote it last, on its processor */
   return message_init(block, size, nrefs);
 }
@@ -197,11 +206,13 @@ void spares_keep (Spares *s, Message *m) {
     return;
   }
   message_let_go(m);
+  if (s->bytes > MAX_KEPT) spares_free(s);
   if (k->count == batch_count(c)) {
     if (k->more != NULL) {
       mutex_lock(&lock);
       put_batch(k->more, c);
       mutex_unlock(&lock);
+      s->bytes -= (size_t)k->count * spare_size(c);
     }
     k->more = k->first;
     k->first = NULL;
@@ -209,6 +220,7 @@ void spares_keep (Spares *s, Message *m) {
   }
   push(&k->first, m);
   k->count++;
+  s->bytes += spare_size(c);
 }
 
 
@@ -219,10 +231,9 @@ void spares_free (Spares *s) {
     struct Kept *k = &s->kept[c];
     if (k->more != NULL) put_batch(k->more, c);
     while (k->first != NULL) put(pop(&k->first), c);
-    k->more = NULL;
-    k->count = 0;
   }
   mutex_unlock(&lock);
+  memset(s, 0, sizeof(*s));
 }
 
 /* }====================================================== */

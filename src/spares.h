@@ -37,6 +37,7 @@ typedef struct Spares {
     int count;			/* of the list: a batch at most */
     int fetched;		/* how many new ones came last */
   } kept[SPARE_CLASSES];
+  size_t bytes;			/* of all of them: there is a limit */
 } Spares;
 
 /* As 'message_new', of a spare one. */
