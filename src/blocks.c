@@ -1,6 +1,6 @@
 /*
 ** blocks.c
-** Blocks of memory: a state's, or what all share of small messages.
+** Blocks of memory: a state's, or what all share: those of spares.c and common.c.
 **
 ** Large ones are the C library's. Small ones have no header: their size says which
 ** class they are of, and their address which slab they are in.
