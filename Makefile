@@ -106,7 +106,8 @@ bench:                                  ## the measurements; P=P1 or P="P1 P3" f
 
 doc:                                    ## the pages of the Lua modules, in build/doc
 	@tools/install.sh $(FOR_DOC)
-	@ldoc --quiet .
+	@mkdir -p build
+	@ldoc --quiet . >build/doc.log 2>&1 || { cat build/doc.log; exit 1; }
 
 rockspec:                               ## puts the rockspec's list of files right
 	@$(LUA) tools/rockspec.lua $(ROCKSPEC) write
