@@ -8,7 +8,7 @@ CC         := gcc
 endif
 CFLAGS     ?= -O2
 LIBFLAG    ?= $(if $(filter Darwin,$(shell uname -s)),-bundle -undefined dynamic_lookup,-shared)
-BUILD      ?= build
+BUILD      ?= build$(if $(ISOLATE_NO_THREADS),/no_threads)
 SANITIZE   ?=
 
 PREFIX      ?= /usr/local
