@@ -65,6 +65,15 @@ function p8.sides.idle(n) return for_each(n, memory) end
 
 function p8.sides.descriptors(n) return for_each(n, descriptors) end
 
+-- Starts `n` isolates and lets them end: how much memory they took.
+local function come_and_go(n)
+  local before = memory()
+  local ports = start(tonumber(n))
+  local taken = memory() - before
+  finish(ports)
+  return taken
+end
+
 -- What is left of the memory that `n` isolates took, as a part of that; and as a part of what the process was. (What
 -- stands by for the next ones is kept for a second.)
 function p8.sides.left(n)
@@ -74,12 +83,9 @@ function p8.sides.left(n)
     return memory()
   end
   local before = memory()
-  local ports = start(tonumber(n))
-  local taken = memory() - before
-  finish(ports)
-  ports = nil
+  local taken = come_and_go(n)
   local left = rest() - before
-  finish(start(tonumber(n)))
+  come_and_go(n)
   return left / taken, {
     {"of the process before", left / before}, {"after as many again", (rest() - before) / taken},
   }
