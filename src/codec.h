@@ -12,8 +12,6 @@
 #ifndef codec_h
 #define codec_h
 
-#include <stdint.h>
-
 #include "lua.h"
 
 

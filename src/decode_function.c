@@ -5,7 +5,6 @@
 */
 
 #include "lua.h"
-#include "lauxlib.h"
 
 #include "hidden.h"
 #include "decoder.h"

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lua.h"
-#include "lauxlib.h"
 
 #include "hidden.h"
 #include "encoder.h"

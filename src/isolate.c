@@ -15,7 +15,6 @@
 
 #include "lua.h"
 #include "lauxlib.h"
-#include "lualib.h"
 
 #include "hidden.h"
 #include "boot.h"

@@ -21,8 +21,8 @@
 #include "hidden.h"
 #include "common.h"
 #include "interrupt.h"
-#include "platform.h"
 #include "libraries.h"
+#include "platform.h"
 
 
 static const char *const names[] = {

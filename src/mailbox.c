@@ -3,8 +3,6 @@
 ** An isolate's inbox: many threads post, one takes.
 */
 
-#include <stdlib.h>
-
 #include "hidden.h"
 #include "mailbox.h"
 

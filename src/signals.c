@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "hidden.h"
+#include "platform.h"
 #include "signals.h"
 
 

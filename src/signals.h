@@ -6,9 +6,6 @@
 #ifndef signals_h
 #define signals_h
 
-#include "platform.h"
-
-
 /* The signal that new isolates are to be interrupted by, 0 for none; and the
 ** choice of another one, for the whole process: false if it cannot be used. */
 int signals_chosen (void);

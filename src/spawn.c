@@ -14,10 +14,10 @@
 #include "core.h"
 #include "encode.h"
 #include "isolate.h"
+#include "libraries.h"
 #include "port.h"
 #include "standby.h"
 #include "state.h"
-#include "libraries.h"
 
 
 /* A copy of config[field], a string, or NULL. */

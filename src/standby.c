@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "lua.h"
-#include "lauxlib.h"
 
 #include "hidden.h"
 #include "boot.h"

@@ -7,9 +7,6 @@
 #ifndef words_h
 #define words_h
 
-#include <stdint.h>
-
-
 /* How many strings of a message may be words: a byte tells which. */
 #define WORDS_MAX	255
 
