@@ -64,7 +64,7 @@ int encoder_must_anchor (Encoder *E) {
 
 
 int encoder_seen (Encoder *E, const void *key, size_t offset, int upvalue,
-                     SeenEntry **entry) {
+                  SeenEntry **entry) {
   int fresh = seen_enter(&E->seen, key, offset, upvalue, entry);
   if (fresh < 0) luaL_error(E->L, "not enough memory");
   return fresh;
@@ -220,6 +220,16 @@ static int put_table (Encoder *E, int asclass) {
 }
 
 
+/* What a userdata refers to (counted), or NULL if the collector has let that go. */
+static void put_shared (Encoder *E, int tag, void *it) {
+  int ref = it ? writer_ref(&E->w, it) : -1;
+  uint32_t index = (uint32_t)ref;
+  if (it == NULL) luaL_error(E->L, "isolate: this Lua state is closing");
+  if (ref < 0) luaL_error(E->L, "not enough memory");
+  put_tagged(E, tag, &index, sizeof(index));
+}
+
+
 /* The userdata at the top: ours, or one whose class knows how. */
 static int put_userdata (Encoder *E) {
   lua_State *L = E->L;
@@ -228,25 +238,14 @@ static int put_userdata (Encoder *E) {
   class = lua_topointer(L, -1);
   if (class == E->S->sendport_class) {
     const SendPort *port = (SendPort *)lua_touserdata(L, -2);
-    int ref = port->box ? writer_ref(&E->w, port->box) : -1;
-    uint32_t index = (uint32_t)ref;
-    if (port->box == NULL) luaL_error(L, "isolate: this Lua state is closing");
-    if (ref < 0) luaL_error(L, "not enough memory");
-    put_tagged(E, T_SENDPORT, &index, sizeof(index));
+    put_shared(E, T_SENDPORT, port->box);
     put_u64(E, port->id);
   }
   else if (class == E->S->capability_class) {
-    Capability *c = (Capability *)lua_touserdata(L, -2);
+    const Capability *c = (Capability *)lua_touserdata(L, -2);
     put_tagged(E, T_CAPABILITY, &c->id, sizeof(c->id));
   }
-  else if (class == E->S->box_class) {
-    Shared *it = box_get(L, -2);
-    int ref = it ? writer_ref(&E->w, it) : -1;
-    uint32_t index = (uint32_t)ref;
-    if (it == NULL) luaL_error(L, "isolate: this Lua state is closing");
-    if (ref < 0) luaL_error(L, "not enough memory");
-    put_tagged(E, T_SHARED, &index, sizeof(index));
-  }
+  else if (class == E->S->box_class) put_shared(E, T_SHARED, box_get(L, -2));
   else {
     if (encoder_stale(E)) return 0;
     if (metafield(L, "__transfer")) {
