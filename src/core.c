@@ -120,7 +120,7 @@ static int core_kind (lua_State *L) {
 static Isolate *control_isolate (lua_State *L, int arg) {
   SendPort *p = sendport_check(L, state_of(L), arg);
   Isolate *iso = (Isolate *)(void *)p->box;
-  return (iso != NULL && iso->id == p->id) ? iso : NULL;
+  return iso->id == p->id ? iso : NULL;
 }
 
 
@@ -185,9 +185,8 @@ static int core_kill (lua_State *L) {
   Isolate *iso = control_isolate(L, 1);
   if (iso == NULL || !has_capability(L, 2, iso->terminate_capability)) return 0;
   if (lua_toboolean(L, 3)) isolate_kill(iso);
-  else if (iso->root != iso->id) {
+  else if (iso->root != iso->id)
     mailbox_post_control(&iso->box, control_message(L, CONTROL_KILL, 0));
-  }
   return 0;
 }
 

@@ -91,7 +91,6 @@ int put_function (Encoder *E) {
 
 void step_upvalue (Encoder *E, Frame *f) {
   lua_State *L = E->L;
-  uint32_t none = 0;
   while (f->i < f->n) {
     SeenEntry *e;
     const char *name = lua_getupvalue(L, -2, ++f->i);
@@ -114,7 +113,7 @@ void step_upvalue (Encoder *E, Frame *f) {
   f->kind = FRAME_GLOBAL;
   f->i = 0;
   f->patch = here(E);
-  put_u32(E, none);
+  put_u32(E, 0);  /* how many, when that is known */
 }
 
 

@@ -35,7 +35,8 @@ Message *queue_pop (Queue *q) {
 }
 
 
-void queue_append (Queue *q, Queue *more) {
+/* Empties 'more'. */
+static void queue_append (Queue *q, Queue *more) {
   if (more->head == NULL) return;
   *q->tail = more->head;
   q->tail = more->tail;

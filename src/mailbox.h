@@ -19,7 +19,6 @@ typedef struct Queue {
 void queue_init (Queue *q);
 void queue_add (Queue *q, Message *m);
 Message *queue_pop (Queue *q);		/* NULL when empty */
-void queue_append (Queue *q, Queue *more);	/* empties 'more' */
 void queue_free (Queue *q);		/* frees all messages in it */
 
 
@@ -48,6 +47,7 @@ typedef struct Mailbox {
   char after[CACHE_LINE];
 } Mailbox;
 
+/* Counted once. */
 void mailbox_init (Mailbox *box, void (*destroy) (Shared *));
 void mailbox_destroy (Mailbox *box);	/* frees what it still holds */
 
@@ -59,6 +59,7 @@ void mailbox_post (Mailbox *box, Message *m);
 ** has been joined to another one. */
 Message *mailbox_offer (Mailbox *box, Message *m);
 
+/* 'mailbox_post', to the control lane. */
 void mailbox_post_control (Mailbox *box, Message *m);
 
 /* Wakes the taker for something that is not a message. */

@@ -27,13 +27,14 @@ int seat_enter (Seat *seat, uint64_t job) {
 }
 
 
-int seat_free (Seat *seat, uint64_t job) {
+/* The worker's job is done. False if the seat is doomed. */
+static int leave (Seat *seat, uint64_t job) {
   return atomic_swap_if(&seat->job, job, 0);
 }
 
 
 int seat_return (Seat *seat, uint64_t job) {
-  return atomic_get(&seat->wanted) != job && seat_free(seat, job);
+  return atomic_get(&seat->wanted) != job && leave(seat, job);
 }
 
 
@@ -66,7 +67,7 @@ int seatlib_job (lua_State *L) {
 int seatlib_leave (lua_State *L) {
   Seat *seat = check(L);
   uint64_t job = atomic_get(&seat->job);
-  lua_pushboolean(L, !(job & SEAT_DOOMED) && seat_free(seat, job));
+  lua_pushboolean(L, !(job & SEAT_DOOMED) && leave(seat, job));
   return 1;
 }
 

@@ -29,9 +29,6 @@ void seat_destroy (Shared *shared);
 /* The worker takes a job. False if the seat is doomed. */
 int seat_enter (Seat *seat, uint64_t job);
 
-/* The worker's job is done. False if the seat is doomed. */
-int seat_free (Seat *seat, uint64_t job);
-
 /* The worker's job, which has not begun, goes back to the queue. False if it is
 ** doomed or was asked to end: then it keeps the seat. */
 int seat_return (Seat *seat, uint64_t job);
