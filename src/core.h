@@ -18,8 +18,7 @@ void core_prepare (lua_State *L);
 /* The isolate is here: the State, which is returned, has it from now on. */
 State *core_adopt (lua_State *L, Isolate *iso);
 
-/* spawn(config, kind, fn, …), start(isolate): functions of the core, in
-** spawn.c. */
+/* Functions of the core: see spawn.c. */
 int core_spawn (lua_State *L);
 int core_standard (lua_State *L);
 int core_start (lua_State *L);

@@ -23,7 +23,8 @@ typedef struct Hold {
 } Hold;
 
 
-/* An empty one; what is put into it belongs to it. NULL without memory. */
+/* An empty one, for the state's own thread; what is put into it belongs to it. NULL
+** without memory. */
 Hold *hold_new (State *S);
 
 /* Lets go of what it has. */

@@ -24,7 +24,8 @@ void interrupt_alarm (void);
 ** the grace. */
 void interrupt_check (lua_State *L, Isolate *iso);
 
-/* The isolate's thread: stops now, for the reason given. Does not return. */
+/* The isolate's thread: stops now, for the reason given. Returns (0) only to a handler
+** that has the grace. */
 int interrupt_self (lua_State *L, Isolate *iso, int reason);
 
 #endif

@@ -65,13 +65,13 @@ typedef struct Isolate {
   int requested;		/* atomic: its thread is being interrupted */
   int abandoned;		/* atomic: nobody waits for it any more */
 
-  Mutex lock;			/* guards the four fields below */
+  Mutex lock;			/* guards the five fields below */
   Listener *on_exit;
   Listener *on_error;
   int alive;			/* its thread may be signalled */
   int ended;			/* nothing of it runs any more */
-  Thread thread;
-  double cpu_before;		/* seconds that its thread had run before it */
+  Thread thread;		/* there when it is alive, … */
+  double cpu_before;		/* … as is this: seconds that it had run before */
 
   /* of its own thread: */
   Heap heap;

@@ -63,8 +63,8 @@
 
 
 /*
-** Locks. They guard a few pointers each and are never held across anything
-** that may wait, allocate or call Lua.
+** Locks. Each guards a little, and is held for a short time: never across a wait for
+** something else, or a call of Lua.
 */
 typedef pthread_mutex_t Mutex;
 typedef pthread_cond_t Cond;

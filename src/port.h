@@ -13,7 +13,7 @@
 
 
 typedef struct SendPort {
-  Mailbox *box;			/* the mailbox of the port's isolate */
+  Mailbox *box;			/* of the port's isolate; NULL: was let go */
   uint64_t id;			/* the port; unique in the process */
   int dying;			/* a collection has found it dead */
   struct Hold *hold;		/* its reference to 'box' */

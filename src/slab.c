@@ -1,6 +1,6 @@
 /*
 ** slab.c
-** Pieces of memory that isolates' small blocks come from.
+** Pieces of memory that small blocks come from.
 **
 ** The system gives regions of 64 slabs, and gets one back when all of it is free.
 ** Of other free slabs some keep their memory ("warm"): who takes one next meets no

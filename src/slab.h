@@ -1,6 +1,6 @@
 /*
 ** slab.h
-** Pieces of memory that isolates' small blocks come from. Any thread.
+** Pieces of memory that small blocks come from. Any thread.
 */
 
 #ifndef slab_h
