@@ -97,8 +97,9 @@ end
 
 --- Makes `fn(state, ...)` the state, once what was asked before is done. A `fn`
 -- that returns nothing has changed the state in place. The Future's values are
--- what `fn` returned after the state.
+-- what `fn` returned after the state. Raises for what cannot be sent, and after `exit`.
 ---@param fn function
+---@param ... any
 ---@return isolate.Future
 function Agent:update(fn, ...)
   check_self(self, "update")
@@ -107,8 +108,10 @@ function Agent:update(fn, ...)
   return request.call(self.control_port, { parcel = parcel }, LOST)
 end
 
---- A Future of what `fn(state, ...)` returns; of the state itself without `fn`.
+--- A Future of what `fn(state, ...)` returns; of the state itself without `fn`. Raises
+-- as `update` does.
 ---@param fn function?
+---@param ... any
 ---@return isolate.Future
 function Agent:read(fn, ...)
   check_self(self, "read")
@@ -126,7 +129,8 @@ function Agent:exit()
   return self.last
 end
 
---- An agent whose first state is `init()`, called in an isolate of its own.
+--- An agent whose first state is `init()`, called in an isolate of its own. Raises for
+-- what cannot be sent, and an IsolateSpawnError where there is no thread to be had.
 ---@param init function
 ---@return isolate.Agent
 local function new(init)

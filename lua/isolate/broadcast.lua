@@ -18,6 +18,9 @@ local function check_self(self, name)
   if self.closed then error("this Broadcast is closed", 3) end
 end
 
+--- The broadcast of that name: who makes another of it, in any isolate, hears the same.
+---@param name string
+---@return isolate.Broadcast
 local function new(name)
   if type(name) ~= "string" then expected("string", name, 1, "Broadcast", 2) end
   return setmetatable({ name = name, closed = false,

@@ -175,6 +175,7 @@ end
 
 --- `for i, message in channel:messages() do`, until it is closed and empty; `i`
 -- counts from 1.
+---@return fun(): integer?, any
 function Channel:messages()
   check_self(self, "messages")
   local i = 0

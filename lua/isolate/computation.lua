@@ -80,9 +80,12 @@ local function compute(kind, opts, fn, ...)
   errors.rethrow(made, 4)
 end
 
---- Starts an isolate, calls `fn(...)` there as a task, brings back all that it
--- returns, and ends the isolate. Raises at the call for what cannot be sent.
+--- Dart's `Isolate.run`: starts an isolate, calls `fn(...)` there as a task, brings back
+-- all that it returns, and ends the isolate. What fails there fails the Future, with a
+-- RemoteError. Raises for what cannot be sent, and an IsolateSpawnError where there is no
+-- thread to be had.
 ---@param fn function
+---@param ... any
 ---@return isolate.Future
 function computation.run(fn, ...)
   errors.check_function(fn, 1, "run")
@@ -105,11 +108,14 @@ local function compute_inline(opts, fn, message)
   return result
 end
 
---- `run` with one message and options. On a build without threads it runs in
--- this isolate's loop, a turn later, on copies.
+---@class isolate.ComputeOptions : isolate.SpawnOptions
+---@field timeout number?  seconds; then it is killed, and the Future fails with a TimeoutError
+
+--- Flutter's `compute`: `run` with one message and options. On a build without threads
+-- it runs in this isolate's loop, a turn later, on copies.
 ---@param fn function
 ---@param message any
----@param opts table?
+---@param opts isolate.ComputeOptions?
 ---@return isolate.Future
 function computation.compute(fn, message, opts)
   errors.check_function(fn, 1, "compute")

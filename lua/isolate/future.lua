@@ -329,6 +329,7 @@ end
 -- Making
 
 --- A Future that is completed with these values.
+---@param ... any
 ---@return isolate.Future
 function Future.value(...)
   local self = new()
@@ -337,6 +338,7 @@ function Future.value(...)
 end
 
 --- A Future that has failed with `value`.
+---@param value any
 ---@return isolate.Future
 function Future.error(value)
   local self = new()
@@ -344,7 +346,8 @@ function Future.error(value)
   return self
 end
 
---- Is completed after `seconds` with what `fn()`, called as a task, returns.
+--- Dart's `Future.delayed`: is completed after `seconds` with what `fn()`, called as a
+-- task, returns.
 ---@param seconds number
 ---@param fn function?
 ---@return isolate.Future
@@ -413,7 +416,7 @@ function Future.all(list)
   return cancels(result, list)
 end
 
---- The first to finish, with its values or its error.
+--- Dart's `Future.any`: the first to finish, with its values or its error.
 ---@param list isolate.Future[]
 ---@return isolate.Future
 function Future.any(list)
@@ -426,8 +429,9 @@ function Future.any(list)
   return cancels(result, list)
 end
 
---- Runs `fn(...)` as a task now, up to its first wait.
+--- Runs `fn(...)` as a task now, up to its first wait: a Future of what it returns.
 ---@param fn function
+---@param ... any
 ---@return isolate.Future
 function future.async(fn, ...)
   check_function(fn, 1, "async")
@@ -457,7 +461,9 @@ local function check_open(self)
   return true
 end
 
---- Completes the Future with these values; raises if it is completed already.
+--- Completes the Future with these values, or as the Future that comes first is. Raises
+-- if it is completed already, unless it was cancelled.
+---@param ... any
 function Completer:complete(...)
   check_completer(self, "complete")
   local it, value = self.future, ...
@@ -472,12 +478,14 @@ function Completer:complete(...)
   end
 end
 
---- Fails the Future; raises if it is completed already.
+--- Fails the Future; raises as `complete` does.
+---@param value any
 function Completer:complete_error(value)
   check_completer(self, "complete_error")
   if check_open(self) then fail(self.future, value, nil, self.sync) end
 end
 
+--- Is it completed, or its Future cancelled?
 ---@return boolean
 function Completer:is_completed()
   check_completer(self, "is_completed")
@@ -489,7 +497,8 @@ local function completer(sync)
 end
 
 --- Isolate.Completer() makes one; Isolate.Completer.sync() one whose Future's
--- continuations run inside `complete`.
+-- continuations run inside `complete`, as Dart's.
+---@overload fun(): isolate.Completer
 future.Completer = setmetatable({ sync = function() return completer(true) end },
   { __call = function() return completer(false) end })
 

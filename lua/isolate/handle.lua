@@ -154,11 +154,11 @@ function methods:resume(capability)
   core.resume(self.control_port, capability)
 end
 
---- The isolate, if it lives, sends `response` to `port` when it comes to its
+--- The isolate, if it lives, sends `response` to `listener` when it comes to its
 -- control messages, which overtake the normal ones; also while it is paused.
 ---@param listener isolate.SendPort
 ---@param response any
----@param priority integer?
+---@param priority integer?  has no effect
 function methods:ping(listener, response, priority)
   check_self(self, "ping")
   check_port(listener, 1, "ping")
@@ -166,27 +166,34 @@ function methods:ping(listener, response, priority)
   core.ping(self.control_port, listener, response)
 end
 
---- `response` is sent to `port` when the isolate has ended, last of all. The
+--- `response` is sent to `listener` when the isolate has ended, last of all. The
 -- last response of a port counts. Of an isolate that has ended, nothing comes.
+---@param listener isolate.SendPort
+---@param response any
 function methods:add_on_exit_listener(listener, response)
   check_self(self, "add_on_exit_listener")
   check_port(listener, 1, "add_on_exit_listener")
   core.on_exit(self.control_port, listener, response)
 end
 
+--- Nothing is sent there any more; a port that did not listen has no effect.
+---@param listener isolate.SendPort
 function methods:remove_on_exit_listener(listener)
   check_self(self, "remove_on_exit_listener")
   check_port(listener, 1, "remove_on_exit_listener")
   core.off_exit(self.control_port, listener)
 end
 
---- Each uncaught error is sent to `port` as {message, traceback}, two strings.
+--- Each uncaught error is sent to `listener` as {message, traceback}, two strings.
+---@param listener isolate.SendPort
 function methods:add_error_listener(listener)
   check_self(self, "add_error_listener")
   check_port(listener, 1, "add_error_listener")
   core.on_error(self.control_port, listener)
 end
 
+--- Nothing is sent there any more; a port that did not listen has no effect.
+---@param listener isolate.SendPort
 function methods:remove_error_listener(listener)
   check_self(self, "remove_error_listener")
   check_port(listener, 1, "remove_error_listener")
@@ -242,8 +249,8 @@ end
 
 --- Chooses the signal that `kill` uses for isolates started from now on, in the
 -- whole process; false: none, then a kill reaches code that waits in one of our
--- functions, or allocates. Returns what is chosen.
----@param signal integer|false|nil
+-- functions, or allocates. Returns what is chosen; raises for a signal that cannot be.
+---@param signal integer|false|nil  nil: as before (at first SIGURG)
 ---@return integer|false
 function handle.stop_signal(signal)
   if signal and math.type(signal) ~= "integer" then

@@ -14,4 +14,3 @@ return function()
     if not known then table.insert(package.searchers, searcher) end
   end
 end
-

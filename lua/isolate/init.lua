@@ -4,8 +4,23 @@
 local io, require, find, match = io, require, string.find, string.match
 local core = require "isolate.core"
 
+---@class isolate.Listed
+---@field name string
+---@field id integer
+---@field state "running"|"idle"|"paused"
+---@field queued integer   messages that wait
+---@field memory integer?  bytes of its Lua heap
+---@field cpu number?      seconds that it has run; absent, as `memory`, where nobody knows
+
 -- With a function from the start: a table without one is no module to those who send
 -- it, but a copy.
+---@class isolate
+---@field is_main boolean   is this a main isolate, one that was not spawned?
+---@field list fun(): isolate.Listed[]  what lives now
+---@field processors fun(): integer  how many processors this process may use
+---@field fd fun(): integer?  a descriptor that is readable while messages wait, for a host's poll
+---@field ReceivePort fun(name: string?): isolate.ReceivePort
+---@field Capability fun(): isolate.Capability
 local Isolate = { _VERSION = "isolate 0.1.0", is_main = core.main, list = core.list }
 
 -- All else is loaded when it is first used: its module, and its field there. A

@@ -1,4 +1,4 @@
---- Names of ports, known to all isolates of the process.
+--- Names of ports, known to all isolates of the process: Flutter's IsolateNameServer.
 
 local core = require "isolate.core"
 local expected = require "isolate.errors".expected

@@ -352,6 +352,7 @@ end
 --- Calls `fn(...)` in a worker: a Future of all results. What cannot be sent
 -- raises. Waits, as `await` does, while a bounded queue is full.
 ---@param fn function
+---@param ... any
 ---@return isolate.Future
 function Pool:run(fn, ...)
   check_open(self, Pool, "run")
@@ -372,7 +373,9 @@ function Pool:map(fn, list, opts)
 end
 
 --- Calls `fn(item)` for each item that `iterator()` gives until nil, lazily: for
--- `for index, result… in`. At most `ahead` items are under way.
+-- `for index, result… in`. At most `ahead` items are under way (default: four for each
+-- worker). With `ordered = false` they come as they end. An error is raised, and stops
+-- the rest; with `errors = "collect"` it is given as `index, nil, error`.
 ---@param fn function
 ---@param iterator function
 ---@param opts {ahead: integer?, ordered: boolean?, errors: string?}?
@@ -399,6 +402,7 @@ local job_checks = {
 -- `timeout` seconds is killed and fails with a TimeoutError; `on_progress(done,
 -- total, text)` hears what the job tells by `Isolate.progress`.
 ---@param how {priority: integer?, timeout: number?, on_progress: function?}
+---@return isolate.Pool  with `run`, `map` and `imap` only
 function Pool:with(how)
   check_open(self, Pool, "with")
   return setmetatable({ pool = self, how = options.check(how, 1, "with", job_checks, 2) }, With)
@@ -516,12 +520,17 @@ local checks = {
   recycle_after = options.count, memory_limit = options.bytes, grace = options.seconds,
 }
 
+---@class isolate.PoolOptions
+---@field size integer?           workers (default `Isolate.processors()`)
+---@field name string?            of the workers, each with its number behind it (default "pool")
+---@field init function?          called once in each worker
+---@field queue integer?          jobs that may wait; `run` waits when there are more (default: any number)
+---@field recycle_after integer?  jobs after which a worker is replaced (default: none)
+---@field memory_limit number?    bytes of each worker's heap (default: none)
+---@field grace number?           seconds for `__close` handlers when a worker is killed (default 0.05)
+
 --- A pool of isolates, which start when there is work for them.
--- `size` (default `Isolate.processors()`), `name`, `init` (called once in each
--- worker), `queue` (jobs that may wait; `run` waits when there are more),
--- `recycle_after` (jobs after which a worker is replaced), `memory_limit` (bytes of
--- each worker's heap), `grace` (seconds).
----@param opts table?
+---@param opts isolate.PoolOptions?
 ---@return isolate.Pool
 local function new(opts)
   opts = options.check(opts, 1, "Pool", checks, 2)

@@ -7,12 +7,18 @@
 local buffer = require "isolate.buffer"
 local core = require "isolate.core"
 
+-- Equal to all others of its port, whichever way they came. `send` copies now, and never
+-- waits; it raises for what cannot be sent, and to a closed port the message is dropped.
+---@class isolate.SendPort
+---@field send fun(self, message: any)
+
+-- Equals only itself, wherever it travels.
+---@class isolate.Capability
+
 ---@class isolate.ReceivePort : isolate.Stream
 ---@field send_port isolate.SendPort
 ---@field name string?      for error messages
 ---@field close fun(self)   no more messages: those that wait are dropped; twice is fine
----@field receive fun(self, timeout: number?): any, string?
----@field messages fun(self): fun(): integer, any
 local methods = {}
 
 --- A message could not be built: an uncaught error that names the port.

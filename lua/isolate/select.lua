@@ -6,7 +6,6 @@ local channel = require "isolate.channel"
 local errors = require "isolate.errors"
 local loop = require "isolate.loop"
 
-
 local now = core.now
 local ReceivePort = getmetatable(core.receive_port())
 

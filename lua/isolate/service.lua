@@ -37,7 +37,7 @@ Serving.__close = Serving.cancel
 -- and keeps this isolate alive until it is cancelled. Raises if the name is
 -- taken.
 ---@param name string
----@param object table
+---@param object table|userdata
 ---@return isolate.Serving
 function service.serve(name, object)
   check_name(name, "serve")

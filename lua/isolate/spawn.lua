@@ -185,11 +185,25 @@ end
 ------------------------------------------------------------------------------
 -- spawn, exit
 
---- Calls `fn(message)` as a task, the first event of a new isolate's loop,
--- which then runs until nothing can wake it.
+---@class isolate.SpawnOptions
+---@field name string?               default: the place of its function, "app.lua:12"; of a file, its name
+---@field stack_size number?         bytes, at least 512 KiB (default 1 MiB)
+---@field memory_limit number?       bytes of its Lua heap (default: none)
+---@field path string?               its package.path (default: the spawner's, made absolute)
+---@field cpath string?              the same of package.cpath
+---@field libs string[]?             names of Lua's standard libraries (default: all)
+---@field grace number?              seconds for `__close` handlers when it is stopped (default 0.05)
+---@field paused boolean?            until `handle:resume(handle.pause_capability)`
+---@field errors_are_fatal boolean?  does an uncaught error end it? (default true)
+---@field on_exit isolate.SendPort?  gets nil at its end
+---@field on_error isolate.SendPort?  gets {message, traceback} of each uncaught error
+
+--- Dart's `Isolate.spawn`: calls `fn(message)` as a task, the first event of a new
+-- isolate's loop, which then runs until nothing can wake it. Raises for what cannot be
+-- sent, and an IsolateSpawnError where there is no thread to be had.
 ---@param fn function
 ---@param message any
----@param opts table?
+---@param opts isolate.SpawnOptions?
 ---@return isolate.Handle
 function spawn.spawn(fn, message, opts)
   errors.check_function(fn, 1, "spawn")
@@ -205,11 +219,14 @@ function spawn.chunk(message, source, name, args)
   return assert(load(source, name))(message)
 end
 
---- `spawn` for a Lua file: its chunk gets `message` as `...`, and `opts.args` as
--- its global `arg`. A file that cannot be read or compiled raises at the call.
+---@class isolate.FileOptions : isolate.SpawnOptions
+---@field args table?  its global `arg`
+
+--- Dart's `Isolate.spawnUri`: `spawn` for a Lua file, whose chunk gets `message` as `...`.
+-- A file that cannot be read or compiled raises at the call, too.
 ---@param path string
 ---@param message any
----@param opts table?
+---@param opts isolate.FileOptions?
 ---@return isolate.Handle
 function spawn.spawn_file(path, message, opts)
   if type(path) ~= "string" then
@@ -232,7 +249,7 @@ function spawn.spawn_file(path, message, opts)
   return iso
 end
 
---- Ends this isolate now; `message` is its last. Nothing catches that, but
+--- Dart's `Isolate.exit`: ends this isolate now; `message` is its last. Nothing catches that, but
 -- `__close` handlers get the grace. Raises, and the isolate goes on, if the
 -- message cannot be sent; raises in a main isolate.
 ---@param send_port isolate.SendPort?

@@ -20,6 +20,10 @@ local listen = require "isolate.listen"
 local check_self, check_free, claim = core.check_stream, core.check_free, listen.claim
 
 ---@class isolate.Stream
+---@field receive fun(self, timeout: number?): any, string?  waits for the next; or nil, "timeout" (seconds); or nil, "closed"
+---@field messages fun(self): fun(): integer?, any  `for i, value in`, until it is closed
+---@field listen fun(self, on_message: function, opts: {on_done: function?}?): isolate.Subscription
+---@field close fun(self)
 local methods = {}
 
 --- Whose `pull` one consumer is to use.

@@ -45,6 +45,7 @@ end
 
 --- Runs all functions, each in an isolate of its own: a Future of the first result
 -- of each. The first error is the Future's, and kills the rest.
+---@param ... function
 ---@return isolate.Future
 function together.parallel(...)
   local list = start("parallel", ...)
@@ -64,6 +65,7 @@ end
 
 --- Runs all functions: a Future of what the first to finish returned, or of its
 -- error. The others are killed.
+---@param ... function  at least one
 ---@return isolate.Future
 function together.race(...)
   local list = start("race", ...)
@@ -87,6 +89,9 @@ local function check_open(self, name)
 end
 
 --- `Isolate.spawn`, for an isolate that ends with the scope.
+---@param fn function
+---@param message any
+---@param opts isolate.SpawnOptions?
 ---@return isolate.Handle
 function Scope:spawn(fn, message, opts)
   check_open(self, "spawn")
@@ -98,6 +103,8 @@ function Scope:spawn(fn, message, opts)
 end
 
 --- `Isolate.run`, for an isolate that ends with the scope.
+---@param fn function
+---@param ... any
 ---@return isolate.Future
 function Scope:run(fn, ...)
   check_open(self, "run")

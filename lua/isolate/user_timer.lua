@@ -41,6 +41,7 @@ function Timer:cancel()
   core.alive(-1)
 end
 
+--- Is it still to come?
 ---@return boolean
 function Timer:is_active()
   check_self(self, "is_active")
@@ -59,7 +60,9 @@ local function make(seconds, fn, periodic, name)
 end
 
 --- Isolate.Timer(seconds, fn) calls `fn(timer)` once, Isolate.Timer.periodic
--- again and again; as tasks. An active timer keeps its isolate alive.
+-- again and again; as tasks. An active timer keeps its isolate alive. Less than 0
+-- seconds are 0.
+---@overload fun(seconds: number, fn: fun(timer: isolate.Timer)): isolate.Timer
 return setmetatable({
   periodic = function(seconds, fn) return make(seconds, fn, true, "periodic") end,
 }, {
