@@ -193,11 +193,9 @@ static void push_go_on (lua_State *L, Isolate *iso, lua_State *failed) {
 }
 
 
-int boot (lua_State *L) {
-  Isolate *iso = (Isolate *)lua_touserdata(L, 1);
-  State *S = core_adopt(L, iso);
-  lua_State *co;
-  int n, status;
+/* Gives it its paths, modules and libraries. From here on it can be stopped, and its
+** collector runs. */
+static void furnish (lua_State *L, Isolate *iso) {
   libraries_setpaths(L, iso);
   iso->hookable = 1;
   interrupt_check(L, iso);
@@ -208,6 +206,15 @@ int boot (lua_State *L) {
     lua_call(L, 0, 0);
   }
   if (iso->libs != LIBRARIES_ALL) libraries_restrict(L, iso);
+}
+
+
+int boot (lua_State *L) {
+  Isolate *iso = (Isolate *)lua_touserdata(L, 1);
+  State *S = core_adopt(L, iso);
+  lua_State *co;
+  int n, status;
+  furnish(L, iso);
   lua_pushcfunction(L, receive);
   lua_pushlightuserdata(L, S);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
