@@ -4,8 +4,6 @@
 local core = require "isolate.core"
 local errors = require "isolate.errors"
 
-local expected = errors.expected
-
 local PREFIX = "broadcast "
 
 ---@class isolate.Broadcast
@@ -22,7 +20,7 @@ end
 ---@param name string
 ---@return isolate.Broadcast
 local function new(name)
-  if type(name) ~= "string" then expected("string", name, 1, "Broadcast", 2) end
+  errors.check_string(name, 1, "Broadcast")
   return setmetatable({ name = name, closed = false,
     subscriptions = setmetatable({}, { __mode = "k" }) }, Broadcast)
 end

@@ -137,6 +137,12 @@ function errors.expected(what, value, i, name, level)
     .. kind(value) .. ")" .. advice, level + 1)
 end
 
+--- Raises unless it is a string, or nil where that is fine.
+function errors.check_string(value, i, name, optional)
+  if type(value) == "string" or optional and value == nil then return end
+  errors.expected("string", value, i, name, 3)
+end
+
 --- Raises unless it is a number (not nan), or nil where that is fine.
 function errors.check_number(value, i, name, required)
   if value == nil and not required then return end

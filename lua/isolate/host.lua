@@ -40,12 +40,7 @@ end
 ---@return boolean
 function host.step(timeout)
   check_not_running "step"
-  if timeout ~= nil and type(timeout) ~= "number" then
-    errors.expected("number", timeout, 1, "step", 2)
-  end
-  if timeout ~= timeout then
-    error("bad argument #1 to 'step' (number expected, got nan)", 2)
-  end
+  errors.check_number(timeout, 1, "step")
   local _ <close> = loop.enter { step = true }  -- nobody pulls in it: a step ends
   loop.raise_failure()
   local did = loop.run_ready()

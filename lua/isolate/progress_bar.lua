@@ -78,7 +78,7 @@ end
 function ProgressBar:update(done, text)
   if getmetatable(self) ~= ProgressBar then errors.bad_self("ProgressBar", self, "update", 2) end
   if type(done) ~= "number" then errors.expected("number", done, 1, "update", 2) end
-  if text ~= nil and type(text) ~= "string" then errors.expected("string", text, 2, "update", 2) end
+  errors.check_string(text, 2, "update", true)
   self.done, self.text = done, text or self.text
   if not self.width or self.finished then return end
   local time = now()

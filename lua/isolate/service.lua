@@ -5,15 +5,9 @@ local core = require "isolate.core"
 local errors = require "isolate.errors"
 local request = require "isolate.request"
 
-local expected = errors.expected
-
 local service = {}
 
 local PREFIX = "service "
-
-local function check_name(value, name)
-  if type(value) ~= "string" then expected("string", value, 1, name, 3) end
-end
 
 ------------------------------------------------------------------------------
 -- The one who serves
@@ -40,9 +34,9 @@ Serving.__close = Serving.cancel
 ---@param object table|userdata
 ---@return isolate.Serving
 function service.serve(name, object)
-  check_name(name, "serve")
+  errors.check_string(name, 1, "serve")
   if type(object) ~= "table" and type(object) ~= "userdata" then
-    expected("table", object, 2, "serve", 2)
+    errors.expected("table", object, 2, "serve", 2)
   end
   local key = PREFIX .. name
   local self = setmetatable({ port = false, cancelled = false }, Serving)
@@ -109,7 +103,7 @@ end
 ---@param name string
 ---@return isolate.Proxy
 function service.connect(name)
-  check_name(name, "connect")
+  errors.check_string(name, 1, "connect")
   local send_port = core.name_find(PREFIX .. name)
   if not send_port then error("nobody serves '" .. name .. "'", 2) end
   return service.proxy(name, send_port)

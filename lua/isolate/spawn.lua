@@ -229,9 +229,7 @@ end
 ---@param opts isolate.FileOptions?
 ---@return isolate.Handle
 function spawn.spawn_file(path, message, opts)
-  if type(path) ~= "string" then
-    expected("string", path, 1, "spawn_file", 2)
-  end
+  errors.check_string(path, 1, "spawn_file")
   opts = options.check(opts, 3, "spawn_file", file_checkers, 2)
   local file, why = io.open(path, "rb")
   if not file then error("cannot read " .. why, 2) end

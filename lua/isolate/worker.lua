@@ -45,9 +45,7 @@ end
 function worker.progress(done, total, text)
   errors.check_number(done, 1, "progress", true)
   errors.check_number(total, 2, "progress")
-  if text ~= nil and type(text) ~= "string" then
-    errors.expected("string", text, 3, "progress", 2)
-  end
+  errors.check_string(text, 3, "progress", true)
   if not job then return end
   held, held_done, held_total, held_text = true, done, total, text
   local time = now()
