@@ -299,6 +299,11 @@ local cases = {
     { "future:timeout(nan)", "bad argument #1 to 'timeout' (number expected, got nan)" },
     { "future.cancel()", "calling 'cancel' on bad self (Future expected, got nil)" },
     { "future.cancel(timer)", "calling 'cancel' on bad self (Future expected, got Timer)" },
+    { "future:cancel(true)", "bad argument #1 to 'cancel' (table expected, got boolean)" },
+    -- A misspelt 'gentle' was no option, and the job that was only to be asked was killed.
+    { "future:cancel {gentel = true}", "bad argument #1 to 'cancel' (unknown option 'gentel')" },
+    { "future:cancel {gentle = 1}",
+      "bad argument #1 to 'cancel' (option 'gentle': boolean expected, got number)" },
     { "future()", "attempt to call a isolate.Future value (global 'future')" },
     { "Future(1)", "attempt to call a table value (global 'Future')" },
     { "Future.delayed()", "bad argument #1 to 'delayed' (number expected, got nil)" },

@@ -313,7 +313,10 @@ end
 ---@param opts {gentle: boolean?}?
 function Future:cancel(opts)
   check_self(self, "cancel")
-  if opts ~= nil and type(opts) ~= "table" then expected("table", opts, 1, "cancel", 2) end
+  if opts ~= nil then
+    local options = require "isolate.options"
+    opts = options.check(opts, 1, "cancel", { gentle = options.flag }, 2)
+  end
   core.check()
   if self.done then return end
   if opts and opts.gentle and self.on_ask and self:on_ask() then return end
