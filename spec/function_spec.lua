@@ -4,6 +4,7 @@
 
 local Isolate  = require "isolate"
 local json     = require "cjson"
+local helper   = require "spec.helper"
 local trip     = require "spec.fixtures.trip"
 local geometry = require "spec.fixtures.geometry"
 local shout    = require "spec.fixtures.shout"
@@ -214,14 +215,31 @@ describe("an upvalue", function()
   -- Made in C, ReceivePort could not be sent.
   it("that is a class of the library is the one over there", function()
     local ReceivePort, Future, TimeoutError = Isolate.ReceivePort, Isolate.Future, Isolate.TimeoutError
+    local Completer = Isolate.Completer  -- a copy of it took the loop's insides along
     local function f()
       local own = require "isolate"
       local port <close> = ReceivePort "inbox"
       port.send_port:send "word"
       return port:receive(), ReceivePort == own.ReceivePort, Future == own.Future,
-        TimeoutError == own.TimeoutError
+        TimeoutError == own.TimeoutError, Completer == own.Completer
     end
-    assert.same({ "word", true, true, true }, { call(f) })
+    assert.same({ "word", true, true, true, true }, { call(f) })
+  end)
+
+  -- The library's functions enter its table when they are first asked for. One made in C
+  -- went only if that was before the first message: "a C function with upvalues stays in
+  -- its isolate".
+  it("that a module got since modules were last looked at is the one over there", function()
+    local result = helper.lua [[
+      local Isolate = require "isolate"
+      Isolate.run(function() end):await()
+      local processors, ReceivePort = Isolate.processors, Isolate.ReceivePort
+      print(Isolate.run(function()
+        local own = require "isolate"
+        return processors == own.processors, ReceivePort == own.ReceivePort
+      end):await())
+    ]]
+    assert.same({ "true\ttrue\n", "" }, { result.stdout, result.stderr })
   end)
 
   -- The same: "a C function with upvalues stays in its isolate".

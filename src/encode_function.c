@@ -19,6 +19,16 @@
 ** The function
 ** ======================================================= */
 
+/* By name the function at the top that no module held: maybe one grew since they
+** were indexed. Looks once per message. */
+static int put_new_name (Encoder *E) {
+  if (E->fresh != 1) return 0;
+  E->fresh = 2;
+  names_refresh(E->L, &E->S->names, 1);
+  return put_name(E, 0);
+}
+
+
 /* The C function at the top: it is code of a library that must stay. */
 static void put_cfunction (Encoder *E) {
   lua_State *L = E->L;
@@ -26,7 +36,8 @@ static void put_cfunction (Encoder *E) {
   void *address;
   if (lua_getupvalue(L, -1, 1) != NULL) {
     lua_pop(L, 1);
-    refuse_kind(E);
+    if (!put_new_name(E)) refuse_kind(E);
+    return;
   }
   memcpy(&address, &f, sizeof(address));
   library_pin(address);
@@ -55,12 +66,9 @@ int put_function (Encoder *E) {
     return 1;
   }
   if (put_again(E, -1, address) || put_name(E, 0)) return 1;
-  if (!function_info(L, -1) && E->fresh == 1 && !is_called(E)) {
-    /* new: maybe a module grew since it was indexed */
-    E->fresh = 2;
-    names_refresh(L, &E->S->names, 1);
+  if (!function_info(L, -1) && !is_called(E)) {  /* new */
     lua_insert(L, -2);
-    if (put_name(E, 0)) {
+    if (put_new_name(E)) {
       lua_remove(L, -2);
       return 1;
     }

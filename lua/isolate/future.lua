@@ -502,7 +502,9 @@ end
 --- Isolate.Completer() makes one; Isolate.Completer.sync() one whose Future's
 -- continuations run inside `complete`, as Dart's.
 ---@overload fun(): isolate.Completer
-future.Completer = setmetatable({ sync = function() return completer(true) end },
-  { __call = function() return completer(false) end })
+future.Completer = setmetatable(Completer, { __call = function() return completer(false) end })
+
+---@return isolate.Completer
+function Completer.sync() return completer(true) end
 
 return future
