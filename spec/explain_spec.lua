@@ -108,6 +108,15 @@ describe("Isolate.explain", function()
     tells(list, "[500]", "callback", "a coroutine stays in its isolate")
   end)
 
+  -- With fifty or more of them it raised, and what it raised was a table.
+  it("tells of the first fifty of all that cannot go", function()
+    local list = {}
+    for i = 1, 60 do list[i] = coroutine.create(print) end
+    local text = Isolate.explain(list)
+    assert.equal(50, select(2, text:gsub("%[%d+%]: cannot be sent: a coroutine stays in its isolate", "")))
+    assert.match("^message: table, too much in it cannot be sent\n  %[1%]: cannot be sent: ", text)
+  end)
+
   it("tells of a library that `require` cannot find", function()
     finally(function() package.loaded.spec_hand = nil end)
     package.loaded.spec_hand = json.new()

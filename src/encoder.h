@@ -247,6 +247,9 @@ void note_bytes (Encoder *E, lua_Integer i, size_t start);
 /* It goes by name: the module's and the field's (or nil), above it. */
 void note_name (Encoder *E, enum Named kind);
 
+/* It is refused; why is above it. Raises the notes so far. */
+int note_refusal (Encoder *E);
+
 /* Was it refused in an earlier try? Then the note says why. */
 int note_refused (Encoder *E);
 

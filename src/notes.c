@@ -58,6 +58,13 @@ void note_name (Encoder *E, enum Named kind) {
 }
 
 
+int note_refusal (Encoder *E) {
+  note_set(E, E->notes, "refused");
+  lua_pushvalue(E->L, E->slots + SLOT_NOTES);
+  return lua_error(E->L);
+}
+
+
 int note_refused (Encoder *E) {
   lua_State *L = E->L;
   if (!lua_istable(L, E->slots + SLOT_REFUSED)) return 0;
@@ -72,7 +79,7 @@ int note_refused (Encoder *E) {
 
 /* {======================================================
 ** The message is written, and thrown away. What is refused is left out in the
-** next try.
+** next try; the last one ends there, with the notes that it has.
 ** ======================================================= */
 
 #define REFUSALS_SHOWN	50
@@ -101,22 +108,23 @@ void encode_explain (lua_State *L, State *S) {
   E->roots = ROOT_MESSAGE;
   lua_newtable(L);
   for (i = 0; i < REFUSALS_SHOWN; i++) {
+    lua_settop(L, value + 2);
     E->fresh = E->anchoring = 0;
     E->explaining = 1;
     lua_pushcfunction(L, explain_try);
     lua_pushvalue(L, value + 1);
     lua_pushvalue(L, value + 2);
     lua_pushvalue(L, value);
-    if (lua_pcall(L, 3, 1, 0) == LUA_OK) {
-      lua_replace(L, value);
-      lua_settop(L, value);
-      return;
-    }
-    if (E->refused == NULL) break;  /* not a refusal: the user's own error */
+    if (lua_pcall(L, 3, 1, 0) == LUA_OK) break;
+    if (E->refused == NULL) lua_error(L);  /* not a refusal: the user's own error */
+    lua_rawgeti(L, -1, E->notes);
+    lua_getfield(L, -1, "refused");
     lua_rawsetp(L, value + 2, E->refused);
+    lua_pop(L, 1);
     E->refused = NULL;
   }
-  lua_error(L);
+  lua_replace(L, value);  /* the notes */
+  lua_settop(L, value);
 }
 
 /* }====================================================== */

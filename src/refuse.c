@@ -208,7 +208,7 @@ int refuse (Encoder *E, const char *why) {
   if (why != NULL) lua_pushstring(L, why);
   E->refused = lua_topointer(L, -2);
   writer_reset(&E->w);
-  if (E->explaining) return lua_error(L);
+  if (E->explaining) return note_refusal(E);
   lua_insert(L, E->spine.base);  /* safe from the unwinding */
   E->spine.base++;
   lua_pop(L, 1);  /* the value */

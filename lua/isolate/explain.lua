@@ -12,7 +12,8 @@ local function bytes(n) return string.format("%d byte%s", n, n == 1 and "" or "s
 local function describe(note)
   if note.refused then return "cannot be sent: " .. note.refused end
   if note.name then return note.kind .. ", by name: " .. note.name end
-  return note.kind .. ", " .. bytes(note.bytes or 0)
+  if not note.bytes then return note.kind .. ", too much in it cannot be sent" end
+  return note.kind .. ", " .. bytes(note.bytes)
 end
 
 -- The notes come in the order of writing, each with its depth: makes them a
