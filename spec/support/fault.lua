@@ -208,7 +208,15 @@ local function fill_standby()
   for _, it in ipairs(list) do it:await(WAIT) end
 end
 
+-- What Lua itself says for lack of memory: its luaL_checkstack tells of a stack that cannot grow as of one that may not;
+-- and if the first long buffer of a state finds no memory, what is left of its class lets no other be made, not for the
+-- traceback either.
+local OF_LUA = {"stack overflow$", "^variable '%(C temporary%)' got a non%-closable value$"}
+
 local function for_lack_of_memory(problem)
+  for _, text in ipairs(OF_LUA) do
+    if problem:find(text) then return true end
+  end
   return problem:find("not enough memory", 1, true)
     or problem:find "^IsolateSpawnError: cannot start a thread: "
 end
