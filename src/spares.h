@@ -46,7 +46,7 @@ Message *spares_new (Spares *s, size_t size, int nrefs);
 /* As 'message_free', for one that may be used again. */
 void spares_keep (Spares *s, Message *m);
 
-/* The state ends. */
+/* All go to the process: the state ends, or it has too many. */
 void spares_free (Spares *s);
 
 
