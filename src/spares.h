@@ -31,13 +31,13 @@ typedef struct Spare Spare;	/* what is in the memory of one, see spares.c */
 ** no allocation, and no lock. All zeros: none.
 */
 typedef struct Spares {
+  size_t bytes;			/* of all of them; in one line with the smallest class */
   struct Kept {			/* of a class */
     Spare *first;		/* a list */
     Spare *more;		/* a batch, or NULL */
     int count;			/* of the list: a batch at most */
     int fetched;		/* how many new ones came last */
   } kept[SPARE_CLASSES];
-  size_t bytes;			/* of all of them: there is a limit */
 } Spares;
 
 /* As 'message_new', of a spare one. */
