@@ -52,27 +52,18 @@ local function finish(ports)
   Isolate.sleep(0.1)  -- a thread is gone a moment after its isolate
 end
 
--- How much more of what `measure()` tells there is with `n` isolates, for each of them.
+-- How much more of what `measure()` tells there is with `n` isolates, for each of them and in all.
 local function for_each(n, measure)
   local before = measure()
   local ports = start(tonumber(n))
   local after = measure()
   finish(ports)
-  return (after - before) / #ports
+  return (after - before) / #ports, after - before
 end
 
-function p8.sides.idle(n) return for_each(n, memory) end
+function p8.sides.idle(n) return (for_each(n, memory)) end
 
-function p8.sides.descriptors(n) return for_each(n, descriptors) end
-
--- Starts `n` isolates and lets them end: how much memory they took.
-local function come_and_go(n)
-  local before = memory()
-  local ports = start(tonumber(n))
-  local taken = memory() - before
-  finish(ports)
-  return taken
-end
+function p8.sides.descriptors(n) return (for_each(n, descriptors)) end
 
 -- What is left of the memory that `n` isolates took, as a part of that; and as a part of what the process was. (What
 -- stands by for the next ones is kept for a second.)
@@ -83,9 +74,9 @@ function p8.sides.left(n)
     return memory()
   end
   local before = memory()
-  local taken = come_and_go(n)
+  local _, taken = for_each(n, memory)
   local left = rest() - before
-  come_and_go(n)
+  for_each(n, memory)
   return left / taken, {
     {"of the process before", left / before}, {"after as many again", (rest() - before) / taken},
   }

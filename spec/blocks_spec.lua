@@ -36,12 +36,8 @@ describe("The memory of isolates #host", function()
   local function prints(code)
     local result = helper.lua([[
       local Isolate = require "isolate"
-      local function memory()
-        for line in io.lines "/proc/self/status" do
-          local kib = line:match "^VmRSS:%s+(%d+)"
-          if kib then return kib / 1024 end
-        end
-      end
+      local status = require "spec.support.status"
+      local function memory() return status "VmRSS" / 1024 end
     ]] .. code, {guard = 30})
     assert.are.equal("", result.stderr)
     return result.stdout

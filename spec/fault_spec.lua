@@ -17,14 +17,7 @@ local function build() return compile.library("fault", "-O1 -Wl,-z,lazy -ldl") e
 
 -- Small blocks come from slabs, but under the address sanitizer from malloc, and in a core that is built so: where it is
 -- then. In it each of them can be refused.
-local checked
-local function build_checked()
-  if not checked then
-    checked = helper.tempdir()
-    assert(os.execute(("env -u MAKEFLAGS make -s -j2 BUILD=%s CPPFLAGS=-DMEMORY_CHECKED=1 CFLAGS=-O1 >&2"):format(checked)))
-  end
-  return checked
-end
+local function build_checked() return compile.core "CPPFLAGS=-DMEMORY_CHECKED=1 CFLAGS=-O1" end
 
 -- Runs a program with the library preloaded; before a sanitizer's, if there is one.
 -- `opts.alone`: it has nothing of isolate's yet; `opts.all`: all blocks are malloc's.

@@ -14,10 +14,7 @@ local function prints(code, opts)
   local result = helper.lua([[
     local Isolate = require "isolate"
     local MIB <const> = 1 << 20
-    function status(name)
-      local file <close> = io.open "/proc/self/status"
-      return tonumber(file:read "a":match(name .. ":%s*(%d+)"))
-    end
+    status = require "spec.support.status"
     function faults()
       local file <close> = io.open "/proc/self/stat"
       return tonumber(file:read "a":match "%) %a %S+ %S+ %S+ %S+ %S+ %S+ (%d+)")

@@ -3,6 +3,7 @@
 -- caller's loop, on copies, with the same results and errors; all that needs a
 -- thread raises, and says so. Most cases run on both builds, and must agree.
 
+local compile = require "spec.support.compile"
 local helper = require "spec.helper"
 
 -- A build without threads, in a directory of its own.
@@ -23,9 +24,7 @@ end
 
 describe("A build without threads #host", function()
   setup(function()
-    build = helper.tempdir()
-    local ok = os.execute(("make -s all ISOLATE_NO_THREADS=1 BUILD=%s >%s/log 2>&1"):format(build, build))
-    assert(ok, helper.read(build .. "/log"))
+    build = compile.core "ISOLATE_NO_THREADS=1"
   end)
 
   it("computes on copies, a turn later, with all results", function()

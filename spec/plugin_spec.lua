@@ -11,6 +11,7 @@ local SCRIPTS = math.max(20, 1000 * helper.stress) // 1 | 0
 -- what comes of it.
 local PROGRAM = [[
 local Isolate = require "isolate"
+local status = require "spec.support.status"
 
 local scripts = {
   {"return 6 * 7", "42"},
@@ -45,16 +46,11 @@ local function play(job)
   return tostring(assert(load(job.source, "=script"))())
 end
 
-local function number(path, what)
-  local file <close> = io.open(path)  -- its descriptor is counted, too
-  return tonumber(file:read "a":match(what .. ":%s*(%d+)"))
-end
-
 local function usage()
   local pipe <close> = io.popen "ls /proc/$PPID/fd | wc -l"
   return {
-    threads = number("/proc/self/status", "Threads"),
-    memory = number("/proc/self/status", "VmRSS"),
+    threads = status "Threads",
+    memory = status "VmRSS",
     descriptors = pipe:read "n",
     isolates = #Isolate.list(),
   }

@@ -69,12 +69,8 @@ end)
 
 -- MiB of the process, for the programs below.
 local MEMORY = [[
-  local function memory()
-    for line in io.lines "/proc/self/status" do
-      local kib = line:match "^VmRSS:%s+(%d+)"
-      if kib then return kib / 1024 end
-    end
-  end
+  local status = require "spec.support.status"
+  local function memory() return status "VmRSS" / 1024 end
   local before = memory()
 ]]
 

@@ -55,8 +55,9 @@ Build *build_open (lua_State *L, Decoder *d, enum Tag kind, int stage) {
   Build *f;
   if (d->depth == d->size) {
     int size = d->size * 2;
-    Build *frames = (Build *)outgrow(d->frames, d->first_frames,
-                      (size_t)d->size * sizeof(Build), (size_t)size * sizeof(Build));
+    size_t before = (size_t)d->size * sizeof(Build);
+    Build *frames = (Build *)outgrow(d->frames, d->first_frames, before, before,
+                                     (size_t)size * sizeof(Build));
     if (frames == NULL) luaL_error(L, "not enough memory");
     d->frames = frames;
     d->size = size;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "hidden.h"
-#include "large.h"
 #include "message.h"
 #include "outgrow.h"
 #include "platform.h"
@@ -131,17 +130,13 @@ void writer_free (Writer *w) {
 int writer_reserve (Writer *w, size_t n) {
   size_t size = w->size;
   unsigned char *data;
-  int first;
   if (n <= size - w->used) return 1;
   if (n > SIZE_MAX / 4 || w->used > SIZE_MAX / 4) return 0;
   if (size < 1024) size = 1024;
   else size += size / 2;
   if (size < w->used + n) size = w->used + n;
-  first = w->data == w->first_data;
-  data = (unsigned char *)(first ? spare_new(size)
-                                 : spare_resize(w->data, w->used, w->size, size));
+  data = (unsigned char *)outgrow(w->data, w->first_data, w->used, w->size, size);
   if (data == NULL) return 0;
-  if (first) memcpy(data, w->first_data, w->used);
   w->data = data;
   w->size = size;
   return 1;
@@ -151,8 +146,9 @@ int writer_reserve (Writer *w, size_t n) {
 int writer_ref (Writer *w, void *shared) {
   if (w->nrefs == w->sizerefs) {
     int size = w->sizerefs * 2 + 4;
-    Shared **refs = (Shared **)outgrow(w->refs, w->first_refs,
-                     (size_t)w->nrefs * sizeof(*refs), (size_t)size * sizeof(*refs));
+    size_t before = (size_t)w->sizerefs * sizeof(*w->refs);
+    Shared **refs = (Shared **)outgrow(w->refs, w->first_refs, before, before,
+                                       (size_t)size * sizeof(*refs));
     if (refs == NULL) return -1;
     w->refs = refs;
     w->sizerefs = size;
@@ -167,7 +163,7 @@ static Message *take_block (Writer *w, size_t size, size_t n) {
   void *cut;
   Message *m;
   if (!writer_reserve(w, n - size)) return NULL;
-  cut = large_resize(w->data, w->used, WRITER_START + n);
+  cut = spare_resize(w->data, w->used, w->size, WRITER_START + n);
   m = message_init(cut != NULL ? cut : (void *)w->data, size, w->nrefs);
   w->data = w->first_data;
   w->size = sizeof(w->first_data);

@@ -12,13 +12,13 @@
 #include "spares.h"
 
 
-/* A block of 'n' bytes for 'block', which is full with 'before' bytes, and has been at
-** 'first' at first. NULL, and nothing has changed, without memory. */
-static inline void *outgrow (void *block, const void *first, size_t before, size_t n) {
+/* As 'spare_resize' of 'block', which has been at 'first' at first. */
+static inline void *outgrow (void *block, const void *first, size_t used,
+                             size_t before, size_t n) {
   void *to;
-  if (block != first) return spare_resize(block, before, before, n);
+  if (block != first) return spare_resize(block, used, before, n);
   to = spare_new(n);
-  if (to != NULL) memcpy(to, first, before);
+  if (to != NULL) memcpy(to, first, used);
   return to;
 }
 

@@ -18,11 +18,10 @@ typedef struct Spare Spare;	/* what is in the memory of one, see spares.c */
 #define SPARE_SIZE	(2 * CACHE_LINE)
 #define SPARE_CLASSES	25
 
-/* What the smallest have room for: a record of a few fields. */
-#define SMALL	(SPARE_SIZE - offsetof(Message, bytes))
-
-/* Does a message with so much room lie in one of the smallest? */
-#define is_small(room)	(!MEMORY_CHECKED && (room) <= SMALL)
+/* Does a message with so much room lie in one of the smallest? A record of a few fields
+** does. */
+#define is_small(room) \
+  (!MEMORY_CHECKED && (room) <= SPARE_SIZE - offsetof(Message, bytes))
 
 
 /*

@@ -1,5 +1,5 @@
--- Compiles what specs have in C: spec/host/NAME.c, to what goes away with the specs. Each of them once; that it compiles
--- without a warning is part of the spec.
+-- Compiles what specs have in C: spec/host/NAME.c, or the library in another way, to what goes away with the specs. Each
+-- of them once; that a spec's own compiles without a warning is part of the spec.
 
 local helper = require "spec.helper"
 
@@ -39,6 +39,17 @@ function compile.program(name, arguments) return build(name, name, arguments) ..
 --- The directory where the library NAME.so is.
 function compile.library(name, arguments)
   return build(name, name .. ".so", "-shared -fPIC " .. (arguments or "") .. " " .. compile.lua_headers)
+end
+
+--- The directory where a core is that `make` builds with these variables.
+function compile.core(variables)
+  if not built[variables] then
+    local dir = helper.tempdir()
+    local ok = os.execute(("make -s -j2 all BUILD=%s %s >%s/log 2>&1"):format(dir, variables, dir))
+    assert(ok, helper.read(dir .. "/log"))
+    built[variables] = dir
+  end
+  return built[variables]
 end
 
 return compile

@@ -10,6 +10,7 @@ Each can be run by itself: ISOLATE_STRESS=0.1 lua5.4 spec/load/ring.lua
 ]]
 
 local Isolate = require "isolate"
+local status  = require "spec.support.status"
 
 local load = {}
 
@@ -36,10 +37,6 @@ end
 local function read(path)
   local file <close> = io.open(path)
   return file and file:read "a" or ""
-end
-
-local function status(field)
-  return tonumber(read "/proc/self/status":match(field .. ":%s*(%d+)"))
 end
 
 -- The thread sanitizer has a thread of its own.
