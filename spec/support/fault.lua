@@ -208,13 +208,13 @@ local function fill_standby()
   for _, it in ipairs(list) do it:await(WAIT) end
 end
 
--- What Lua itself says for lack of memory: its luaL_checkstack tells of a stack that cannot grow as of one that may not;
--- and if the first long buffer of a state finds no memory, what is left of its class lets no other be made, not for the
--- traceback either.
+-- What Lua itself says for lack of memory in a state that has only begun, as those of other isolates: its luaL_checkstack
+-- tells of a stack that cannot grow as of one that may not; and if the first long buffer of a state finds no memory, what
+-- is left of its class lets no other be made, not for the traceback either. (The same in plain Lua.)
 local OF_LUA = {"stack overflow$", "^variable '%(C temporary%)' got a non%-closable value$"}
 
-local function for_lack_of_memory(problem)
-  for _, text in ipairs(OF_LUA) do
+local function for_lack_of_memory(problem, who)
+  for _, text in ipairs(who == "others" and OF_LUA or {}) do
     if problem:find(text) then return true end
   end
   return problem:find("not enough memory", 1, true)
@@ -230,7 +230,7 @@ local function try(program, where, n, times, who)
   local seen, refused = host.disarm()
   problem = not ok and tostring(problem)
   if problem and refused == 0 then complain(where, "fails by itself:", problem) end
-  if problem and not for_lack_of_memory(problem) then complain(where, problem) end
+  if problem and not for_lack_of_memory(problem, who) then complain(where, problem) end
   if not alone() then complain(where, "isolates are left") end
   ok, problem = pcall(program)
   if not ok then complain(where, "afterwards:", tostring(problem)) end
